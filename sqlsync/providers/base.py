@@ -1,0 +1,140 @@
+"""What the engine asks of an accounting system, for one connection.
+
+An adapter turns these calls into requests and answers into records or typed errors. It knows
+nothing of tables in Postgres, of clients, or of the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from schema.model import Catalog, ObjectSpec
+from sqlsync.errors import ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as the provider gave it. `raw` is its own JSON text, whole."""
+
+    table: str
+    id: str
+    raw: bytes
+    version: str | None = None  # SyncToken
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A record that is gone."""
+
+    table: str
+    id: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a backfill. `items` are the JSON texts of the records, in the answer's order."""
+
+    items: Sequence[bytes]
+    next_cursor: str | None  # None: this was the last page
+    at: datetime  # the provider's clock when it answered
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed since a moment. `complete` False: there was more than one answer can hold."""
+
+    records: Sequence[Record]
+    tombstones: Sequence[Tombstone]
+    at: datetime  # the provider's clock when it answered
+    complete: bool = True
+
+
+class StepKind(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    VOID = "void"
+    DEACTIVATE = "deactivate"
+    REACTIVATE = "reactivate"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of one record at the provider.
+
+    fields: provider JSON, nested as the provider nests it, numbers as Decimal: for CREATE the
+    record; for UPDATE only the members that change (a list whole; a cleared member is None).
+    base: the record's JSON as mirrored (None for CREATE); its SyncToken is the version the
+    write was planned on, and it holds what the provider wants sent with every update.
+    """
+
+    kind: StepKind
+    spec: ObjectSpec
+    fields: dict[str, Any] = field(default_factory=dict)
+    id: str | None = None
+    base: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Steps that travel in one request, under one idempotency key (at most 36 characters).
+
+    The same call with the same key never changes anything twice, so that after a crash it is
+    simply sent again. At most `Provider.batch_limit` steps.
+    """
+
+    key: str
+    steps: tuple[Step, ...]
+
+
+# What came of a step: the record as the provider now holds it; a Tombstone where it is gone;
+# or the typed refusal (ProviderRefusal and others, never raised for a single step of many).
+Outcome = Record | Tombstone | ProviderError
+
+
+class Provider(Protocol):
+    """One accounting system, for one connection (a QuickBooks realm, a Xero tenant).
+
+    Any method may raise NeedsReauth, RateLimited, Unreachable or ProviderFault.
+    """
+
+    catalog: Catalog
+    batch_limit: int  # steps in one Call
+
+    async def count(self, spec: ObjectSpec) -> int | None:
+        """How many records a backfill will bring; None where the provider cannot say."""
+        ...
+
+    async def fetch_page(self, spec: ObjectSpec, cursor: str | None) -> Page:
+        """A page of all records (inactive ones too) in an order that no change can reorder."""
+        ...
+
+    async def changes(self, specs: Sequence[ObjectSpec], since: datetime) -> Changes:
+        """All that changed since `since`. Raises ProviderRefusal where that is too long ago."""
+        ...
+
+    async def fetch(self, spec: ObjectSpec, record_id: str) -> Record | None:
+        """The record now, or None where the provider does not hold it (deleted, never was)."""
+        ...
+
+    async def fetch_many(self, spec: ObjectSpec, record_ids: Sequence[str]) -> list[Record]:
+        """Those of the records that exist, in few calls."""
+        ...
+
+    async def send(self, call: Call) -> list[Outcome]:
+        """Carries out the steps, in one request. One outcome per step, in order.
+
+        Raises OutcomeUnknown where the request went out and no answer came (send the same
+        call again); raises another ProviderError only where nothing at all was done.
+        """
+        ...
+
+    async def now(self) -> datetime:
+        """The provider's clock."""
+        ...
