@@ -106,10 +106,12 @@ create table sqlsync.journal (
     error_code text,
     error text,
     undo_key text,                         -- idempotency key of the compensation
+    undo jsonb,                            -- the compensation as sent: kind, fields, base
     created_at timestamptz not null default clock_timestamp(),
     updated_at timestamptz not null default clock_timestamp()
 );
 create index on sqlsync.journal (connection_id, created_at);
+create index on sqlsync.journal (transaction_id);
 create index journal_open on sqlsync.journal (owner)
     where state in ('planned', 'sent', 'acknowledged', 'in_doubt', 'undoing');
 
