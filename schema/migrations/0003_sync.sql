@@ -1,0 +1,51 @@
+-- What the sync engine must remember between jobs. The queue itself is procrastinate's, in
+-- schema sqlsync_jobs, made by `backfill.jobs.apply_job_schema`.
+
+set local role sqlsync_engine;
+
+-- The same delivery twice is one row: providers repeat what was answered too late.
+create unique index inbox_delivery on sqlsync.inbox (provider, body_hash);
+
+-- Records to fetch again: their row was locked by a client's write, or a create of ours was
+-- on its way, when they came. Written in the transaction that passed them over, so that a
+-- cursor or a watermark may move on without losing them.
+create table sqlsync.refetch (
+    connection_id bigint not null references sqlsync.connection on delete cascade,
+    table_name text not null,
+    record_id text not null,
+    noticed_by text not null,
+    due_at timestamptz not null default clock_timestamp(),
+    attempts int not null default 0,
+    primary key (connection_id, table_name, record_id)
+);
+create index on sqlsync.refetch (due_at);
+
+-- One reading of an object's whole history, under way or done.
+create table sqlsync.reading (
+    connection_id bigint not null references sqlsync.connection on delete cascade,
+    table_name text not null,
+    number bigint generated always as identity,
+    sweeping boolean not null,             -- rows were there before: what it lacks may be gone
+    counted bigint,                        -- how many records the provider said it has
+    rows_seen bigint not null default 0,
+    failures int not null default 0,       -- in a row
+    primary key (connection_id, table_name)
+);
+
+-- What a sweeping reading brought. Logged: losing it would look like records that are gone.
+create table sqlsync.seen (
+    connection_id bigint not null references sqlsync.connection on delete cascade,
+    table_name text not null,
+    record_id text not null,
+    primary key (connection_id, table_name, record_id)
+);
+
+-- Failures in a row of what is done for a whole connection (polls), for the back-off.
+create table sqlsync.poll (
+    connection_id bigint primary key references sqlsync.connection on delete cascade,
+    failures int not null default 0,
+    next_run_at timestamptz,
+    last_error text
+);
+
+reset role;
