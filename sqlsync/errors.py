@@ -134,6 +134,12 @@ class NotFound(ProviderRefusal):
     sqlstate = "P0002"
 
 
+class HistoryTooOld(ProviderRefusal):
+    """The change feed does not reach back that far: a new backfill with a sweep is needed."""
+
+    sqlstate = "55000"
+
+
 class NotPermitted(ProviderRefusal):
     """The connection's scopes, or the person who connected, may not do this."""
 
@@ -205,3 +211,12 @@ class Cancelled(WriteRefused):
     """The client cancelled, or its time ran out, before anything was sent."""
 
     sqlstate = "57014"
+
+
+# -- what came in at a door and is not to be believed ---------------------------------------
+
+
+class BadWebhook(SqlsyncError):
+    """A webhook delivery with a wrong signature or a body that cannot be read."""
+
+    sqlstate = "22023"

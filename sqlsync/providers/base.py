@@ -47,12 +47,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed since a moment. `complete` False: there was more than one answer can hold."""
+    """What changed since a moment. `complete` False: there was more than one answer can hold.
+
+    incomplete_tables: the tables for which that is so; what is given of them is true, but
+    records or deletions may be missing, so they need a backfill with a sweep.
+    """
 
     records: Sequence[Record]
     tombstones: Sequence[Tombstone]
     at: datetime  # the provider's clock when it answered
     complete: bool = True
+    incomplete_tables: frozenset[str] = frozenset()
 
 
 class StepKind(StrEnum):
