@@ -1,0 +1,313 @@
+"""Decides what a string of SQL is to the proxy: nothing, a write, a transaction command.
+
+Cheap answers come first, since every statement of every client passes here: a plain SELECT
+by its first word, anything without a writing word or without a mirrored name by a search of
+the text, what was seen before by its bytes; only the rest is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pglast import ast, enums, parse_sql
+from pglast.parser import ParseError
+
+from proxy.statements.model import (
+    Kind,
+    MirrorNames,
+    Refusal,
+    Statement,
+    Verb,
+    Write,
+)
+
+CACHED_BYTES = 8192  # longer texts carry literals and do not come twice
+CACHE_ENTRIES = 4096
+
+WRITING = re.compile(r"\b(?:insert|update|delete|merge|copy|truncate)\b", re.I)
+CONTROL = re.compile(
+    r"\b(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare|execute|deallocate"
+    r"|discard)\b",
+    re.I,
+)
+FIRST_WORD = re.compile(rb"\s*([A-Za-z]+)")
+
+_TRANSACTION_VERBS = {
+    enums.TransactionStmtKind.TRANS_STMT_BEGIN: Verb.BEGIN,
+    enums.TransactionStmtKind.TRANS_STMT_START: Verb.BEGIN,
+    enums.TransactionStmtKind.TRANS_STMT_COMMIT: Verb.COMMIT,
+    enums.TransactionStmtKind.TRANS_STMT_ROLLBACK: Verb.ROLLBACK,
+    enums.TransactionStmtKind.TRANS_STMT_SAVEPOINT: Verb.SAVEPOINT,
+    enums.TransactionStmtKind.TRANS_STMT_RELEASE: Verb.RELEASE,
+    enums.TransactionStmtKind.TRANS_STMT_ROLLBACK_TO: Verb.ROLLBACK_TO,
+    enums.TransactionStmtKind.TRANS_STMT_PREPARE: Verb.PREPARE_TRANSACTION,
+    enums.TransactionStmtKind.TRANS_STMT_COMMIT_PREPARED: Verb.OTHER,
+    enums.TransactionStmtKind.TRANS_STMT_ROLLBACK_PREPARED: Verb.OTHER,
+}
+_WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
+_VERBS = {
+    ast.InsertStmt: "INSERT",
+    ast.UpdateStmt: "UPDATE",
+    ast.DeleteStmt: "DELETE",
+    ast.MergeStmt: "MERGE",
+}
+
+UNREADABLE = Refusal(
+    "cannot read this statement, and it names a mirrored table",
+    "Use client_encoding UTF8 and standard_conforming_strings on.",
+)
+
+
+class Classifier:
+    """Reads strings against the names of one database; remembers what it read.
+
+    A parser failure is no answer of ours: the text passes and Postgres reports it.
+    """
+
+    def __init__(self, names: MirrorNames) -> None:
+        self._cache: dict[bytes, tuple[Statement, ...]] = {}
+        self.set_names(names)
+
+    def set_names(self, names: MirrorNames) -> None:
+        self.names = names
+        self._cache.clear()
+        words = sorted(map(re.escape, names.names), key=len, reverse=True)
+        self._named = re.compile("|".join(words), re.I) if words else None
+
+    def read(self, sql: bytes, codec: str | None, conforming: bool = True) -> tuple[Statement, ...]:
+        """The statements of a string; () where the whole string may pass unread.
+
+        codec: Python's name for the client's encoding, None where there is none.
+        conforming: whether standard_conforming_strings is on.
+        """
+        if self._named is None:
+            return ()
+        if sql[:6].upper() == b"SELECT" and sql.find(b";", 0, -1) < 0:
+            return ()
+        cacheable = len(sql) <= CACHED_BYTES and codec == "utf-8" and conforming
+        if cacheable and (known := self._cache.get(sql)) is not None:
+            return known
+        found = self._read(sql, codec, conforming)
+        if cacheable:
+            if len(self._cache) >= CACHE_ENTRIES:
+                self._cache.pop(next(iter(self._cache)))
+            self._cache[sql] = found
+        return found
+
+    def _read(self, sql: bytes, codec: str | None, conforming: bool) -> tuple[Statement, ...]:
+        try:
+            text = sql.decode(codec or "ascii")
+            readable = conforming or b"\\" not in sql
+        except UnicodeDecodeError:
+            text, readable = sql.decode("latin-1"), False
+        assert self._named is not None
+        names_mirror = self._named.search(text) is not None and WRITING.search(text) is not None
+        if not names_mirror and not CONTROL.search(text):
+            return ()
+        if not readable:
+            if names_mirror:
+                return (Statement(Kind.REFUSE, text, 0, len(text), refusal=UNREADABLE),)
+            return ()
+        try:
+            parsed = parse_sql(text)
+        except (ParseError, RecursionError):
+            return ()
+        pieces = tuple(self._pieces(text, parsed))
+        if all(piece.kind is Kind.PASS for piece in pieces):
+            return ()
+        return pieces
+
+    def _pieces(self, text: str, parsed: Any) -> Iterator[Statement]:
+        for raw in parsed:
+            start = raw.stmt_location
+            end = start + raw.stmt_len if raw.stmt_len else len(text)
+            yield self._one(raw.stmt, text[start:end], start, end)
+
+    def _one(self, node: Any, text: str, start: int, end: int) -> Statement:
+        if isinstance(node, ast.TransactionStmt):
+            verb = _TRANSACTION_VERBS[node.kind]
+            return Statement(Kind.TRANSACTION, text, start, end, verb=verb, chain=bool(node.chain))
+        if isinstance(node, ast.ExecuteStmt):
+            return Statement(Kind.EXECUTE, text, start, end, name=node.name)
+        if isinstance(node, ast.DeallocateStmt):
+            return Statement(Kind.FORGET, text, start, end, name=node.name)
+        if isinstance(node, ast.DiscardStmt):
+            return Statement(Kind.FORGET, text, start, end)
+        if isinstance(node, ast.PrepareStmt):
+            inner = self._statement(node.query, text, start, end)
+            if inner.kind is Kind.PASS:
+                return inner
+            return Statement(
+                Kind.PREPARE,
+                text,
+                start,
+                end,
+                name=node.name,
+                write=inner.write,
+                refusal=inner.refusal,
+            )
+        return self._statement(node, text, start, end)
+
+    def _statement(self, node: Any, text: str, start: int, end: int) -> Statement:
+        passed = Statement(Kind.PASS, text, start, end)
+
+        def refuse(message: str, hint: str, sqlstate: str = "0A000") -> Statement:
+            return Statement(
+                Kind.REFUSE, text, start, end, refusal=Refusal(message, hint, sqlstate)
+            )
+
+        if isinstance(node, ast.TruncateStmt):
+            for relation in node.relations:
+                if self._mirrored(relation):
+                    return refuse(
+                        f'TRUNCATE of the mirrored table "{relation.relname}" is not supported',
+                        "Use DELETE, which says row by row what the provider did.",
+                    )
+            return passed
+        if isinstance(node, ast.CopyStmt):
+            if node.is_from and node.relation is not None and self._mirrored(node.relation):
+                return refuse(
+                    f'COPY into the mirrored table "{node.relation.relname}" is not supported',
+                    "Use INSERT; several rows in one statement travel together.",
+                )
+            if node.query is None:
+                return passed
+        if isinstance(node, ast.ExplainStmt):
+            options = {o.defname for o in node.options or () if _is_true(o)}
+            if "analyze" in options and any(
+                self._mirrored(w.relation) for w in _writes_in(node.query)
+            ):
+                return refuse(
+                    "EXPLAIN ANALYZE of a write to a mirrored table is not supported",
+                    "Use EXPLAIN without ANALYZE, which runs nothing.",
+                    "55000",
+                )
+            return passed
+        writes = list(_writes_in(node))
+        ours = [w for w in writes if self._mirrored(w.relation)]
+        if not ours:
+            return passed
+        if len(ours) > 1:
+            return refuse(
+                "two writes to mirrored tables in one statement are not supported",
+                "Run them one after the other, in a transaction if they belong together.",
+            )
+        (target,) = ours
+        around = target is not node
+        if around:
+            problem = _around_problem(node, target, writes)
+            if problem:
+                return refuse(*problem)
+        elif len(writes) > 1:
+            return refuse(
+                "a write to a local table inside a write to a mirrored table is not supported",
+                "Run them one after the other, in a transaction.",
+            )
+        return Statement(
+            Kind.WRITE,
+            text,
+            start,
+            end,
+            write=Write(
+                verb=_VERBS[type(target)],
+                schema=target.relation.schemaname,
+                name=target.relation.relname,
+                alias=target.relation.alias.aliasname if target.relation.alias else None,
+                returns=target.returningClause is not None,
+                tree=node,
+                target=target,
+                by_id=None if around else _by_id(target),
+                around=around,
+            ),
+        )
+
+    def _mirrored(self, relation: Any) -> bool:
+        if relation.schemaname is None:
+            return relation.relname in self.names.names
+        return (relation.schemaname, relation.relname) in self.names.relations
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """Every node of a tree, the root first."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, tuple):
+            stack.extend(reversed(current))
+        elif isinstance(current, ast.Node):
+            yield current
+            stack.extend(
+                value
+                for member in current
+                if isinstance(value := getattr(current, member), (ast.Node, tuple))
+            )
+
+
+def _writes_in(node: Any) -> Iterator[Any]:
+    return (n for n in walk(node) if isinstance(n, _WRITES))
+
+
+def _is_true(option: Any) -> bool:
+    if option.arg is None:
+        return True
+    value = getattr(option.arg, "sval", getattr(option.arg, "ival", None))
+    return str(value).lower() in ("1", "true", "on", "yes", "t")
+
+
+def _around_problem(node: Any, target: Any, writes: list[Any]) -> tuple[str, str] | None:
+    """Why a statement around a writing WITH cannot be run a second time, if it cannot."""
+    clause = getattr(node, "withClause", None)
+    holder = next((c for c in (clause.ctes if clause else ()) if c.ctequery is target), None)
+    if holder is None:
+        return (
+            "a write to a mirrored table nested this deep is not supported",
+            "Put it into the WITH of the outermost statement, or run it by itself.",
+        )
+    if any(w is not target and w is not node for w in writes):
+        return (
+            "several writes in the WITH of one statement are not supported",
+            "Run them one after the other, in a transaction.",
+        )
+    if isinstance(target, ast.MergeStmt):
+        return ("MERGE in a WITH is not supported", "Run the MERGE by itself.")
+    inside = {id(n) for n in walk(target)}
+    for other in walk(node):
+        if (
+            isinstance(other, ast.RangeVar)
+            and id(other) not in inside
+            and other.relname == target.relation.relname
+        ):
+            return (
+                "a statement that reads the mirrored table which its WITH writes is not supported",
+                "Run the write first, then read in a statement of its own.",
+            )
+    return None
+
+
+def _by_id(target: Any) -> tuple[str, str | int] | None:
+    """`where id = <text or parameter>` and nothing else, of an UPDATE or DELETE."""
+    if not isinstance(target, (ast.UpdateStmt, ast.DeleteStmt)):
+        return None
+    where = target.whereClause
+    others = getattr(target, "fromClause", None) or getattr(target, "usingClause", None)
+    if (
+        others
+        or not isinstance(where, ast.A_Expr)
+        or where.kind != enums.A_Expr_Kind.AEXPR_OP
+        or where.name[-1].sval != "="
+    ):
+        return None
+    sides = (where.lexpr, where.rexpr)
+    column = next((s for s in sides if isinstance(s, ast.ColumnRef)), None)
+    value = next((s for s in sides if not isinstance(s, ast.ColumnRef)), None)
+    if column is None or getattr(column.fields[-1], "sval", None) != "id":
+        return None
+    while isinstance(value, ast.TypeCast):
+        value = value.arg
+    if isinstance(value, ast.ParamRef):
+        return ("parameter", value.number)
+    if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
+        return ("text", value.val.sval)
+    return None

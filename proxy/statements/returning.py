@@ -1,0 +1,223 @@
+"""RETURNING of a held write: what is asked of the rehearsal, and what of the applied rows.
+
+The rehearsal returns the client's own outputs and, behind them, hidden ones with the key of
+each row. After the provider's answer has been applied, the outputs that look at the written
+table are asked again, by key. The rest (constants, columns of FROM, sub-selects, which read
+the table as it was before the write) keeps the rehearsed value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pglast import ast, parse_sql
+from pglast.stream import RawStream
+
+from proxy.statements.classify import walk
+from proxy.statements.model import Refusal, Relation, Write
+
+_SYSTEM = frozenset({"xmax", "xmin", "cmax", "cmin", "ctid", "tableoid"})
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One item of RETURNING. width: its columns, None where only the rehearsal can tell."""
+
+    sql: str
+    width: int | None
+    asked_again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """How to run the rehearsal, and how to ask again.
+
+    hidden: text to be appended to the client's own statement. answer_list: the items asked
+    again, joined; empty where none is.
+    """
+
+    hidden: str
+    outputs: tuple[Output, ...]
+    answer_list: str
+    source: str  # FROM item of the target: schema-qualified, with the client's alias
+    qualifier: str  # how a column of the target is named
+
+
+class CannotReturn(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def read_returning(write: Write, relation: Relation) -> Returning:
+    """Raises CannotReturn where a list cannot be rebuilt from applied rows."""
+    if not relation.keys:
+        raise CannotReturn(
+            Refusal(
+                f'RETURNING through the view "{relation.name}" needs the id among its columns',
+                "Add the id to the view, or leave RETURNING out and SELECT afterwards.",
+            )
+        )
+    qualifier = quoted(write.alias or write.name)
+    source = f"{quoted(relation.schema)}.{quoted(relation.name)}"
+    if write.alias:
+        source += f" AS {quoted(write.alias)}"
+    clause = write.target.returningClause
+    again = write.verb in ("INSERT", "UPDATE")
+    outputs = tuple(
+        part for item in clause.exprs for part in _outputs(item, write, relation, again)
+    )
+    if any(o.width is None for o in outputs) and sum(o.width is None for o in outputs) > 1:
+        if any(o.asked_again for o in outputs):
+            raise CannotReturn(
+                Refusal(
+                    "RETURNING with several stars is not supported here",
+                    "Name the columns.",
+                )
+            )
+    hidden = "".join(
+        f", {qualifier}.{quoted(key)}::pg_catalog.text AS {quoted(f'__key{n}')}"
+        for n, key in enumerate(relation.keys)
+    )
+    return Returning(
+        hidden="\n" + hidden,
+        outputs=outputs,
+        answer_list=", ".join(o.sql for o in outputs if o.asked_again),
+        source=source,
+        qualifier=qualifier,
+    )
+
+
+def _outputs(item: Any, write: Write, relation: Relation, again: bool) -> list[Output]:
+    value = item.val
+    joined = bool(
+        getattr(write.target, "fromClause", None)
+        or getattr(write.target, "usingClause", None)
+        or write.verb == "MERGE"
+    )
+    target_name = write.alias or write.name
+    sql = RawStream()(item)
+    if isinstance(value, ast.ColumnRef) and isinstance(value.fields[-1], ast.A_Star):
+        of = value.fields[-2].sval if len(value.fields) > 1 else None
+        width = len(relation.columns)
+        if of is None:
+            star = Output(f"{quoted(target_name)}.*", width, again)
+            return [star, Output("", None, False)] if joined else [star]
+        if of == target_name:
+            return [Output(sql, width, again)]
+        if of in ("old", "new"):
+            _refuse_old_new(write)
+            return [Output(sql, width, False)]
+        return [Output(sql, None, False)]
+    if not again:
+        return [Output(sql, 1, False)]
+    of_target = of_others = False
+    for node in walk(value):
+        if isinstance(node, ast.SubLink):
+            return [Output(sql, 1, False)]
+        if isinstance(node, ast.ColumnRef):
+            names = [getattr(f, "sval", "*") for f in node.fields]
+            if names[-1] in _SYSTEM:
+                return [Output(sql, 1, False)]
+            if len(names) > 1 and names[-2] in ("old", "new"):
+                _refuse_old_new(write)
+                return [Output(sql, 1, False)]
+            if len(names) > 1:
+                mine = names[-2] == target_name or (
+                    names[0] == target_name and names[1] in relation.columns
+                )
+            else:
+                mine = names[0] in relation.columns or names[0] == target_name
+            of_target |= mine
+            of_others |= not mine
+    if of_target and of_others:
+        raise CannotReturn(
+            Refusal(
+                "RETURNING that mixes columns of the written table and of FROM in one"
+                " expression is not supported",
+                "Return the columns one by one.",
+            )
+        )
+    return [Output(sql, 1, of_target)]
+
+
+def _refuse_old_new(write: Write) -> None:
+    if write.verb == "INSERT":
+        raise CannotReturn(
+            Refusal(
+                "OLD and NEW in RETURNING of an INSERT are not supported on mirrored tables",
+                "Name the columns without OLD or NEW.",
+            )
+        )
+
+
+def key_source(relation: Relation, first_parameter: int) -> str:
+    """`unnest($n, …) WITH ORDINALITY AS __k(__k0, …, __ord)`, one text array a key column."""
+    arrays = ", ".join(
+        f"${first_parameter + n}::pg_catalog.text[]" for n in range(len(relation.keys))
+    )
+    names = ", ".join(f"__k{n}" for n in range(len(relation.keys)))
+    return f"pg_catalog.unnest({arrays}) WITH ORDINALITY AS __k({names}, __ord)"
+
+
+def key_match(relation: Relation, qualifier: str) -> str:
+    return " AND ".join(
+        f"{qualifier}.{quoted(key)} = __k.__k{n}"
+        + ("::pg_catalog.int4" if key == "position" else "")
+        for n, key in enumerate(relation.keys)
+    )
+
+
+def answer_query(returning: Returning, relation: Relation, parameters: int) -> str:
+    """The SELECT that shows the applied rows, in the order of the keys it is given.
+
+    parameters: how many the client's own statement has; the keys follow as text arrays.
+    """
+    return (
+        f"/* sqlsync */ SELECT __k.__ord, {returning.answer_list} "
+        f"FROM {key_source(relation, parameters + 1)}, {returning.source} "
+        f"WHERE {key_match(relation, returning.qualifier)} ORDER BY __k.__ord"
+    )
+
+
+def second_run(write: Write, relation: Relation, parameters: int) -> str:
+    """The statement around a writing WITH, with the write replaced by its applied rows.
+
+    Keys follow the client's parameters as text arrays; of a DELETE, whose rows are gone, one
+    jsonb with the rows as they were.
+    """
+    target = write.target
+    qualifier = quoted(write.alias or write.name)
+    if target.returningClause is None:
+        rows = "SELECT"
+        where = " WHERE false"
+        source = ""
+    else:
+        read_returning(write, relation)
+        items = ", ".join(RawStream()(item) for item in target.returningClause.exprs)
+        rows = f"SELECT {items}"
+        if write.verb == "DELETE":
+            source = (
+                f" FROM pg_catalog.jsonb_populate_recordset(null::{quoted(relation.schema)}."
+                f"{quoted(relation.name)}, ${parameters + 1}::pg_catalog.jsonb) AS {qualifier}"
+            )
+            where = ""
+        else:
+            alias = f" AS {quoted(write.alias)}" if write.alias else ""
+            source = (
+                f" FROM {key_source(relation, parameters + 1)}, {quoted(relation.schema)}."
+                f"{quoted(relation.name)}{alias}"
+            )
+            where = f" WHERE {key_match(relation, qualifier)} ORDER BY __k.__ord"
+    replaced = parse_sql(rows + source + where)[0].stmt
+    holder = next(c for c in write.tree.withClause.ctes if c.ctequery is target)
+    holder.ctequery = replaced
+    try:
+        return "/* sqlsync */ " + str(RawStream()(write.tree))
+    finally:
+        holder.ctequery = target
