@@ -64,15 +64,20 @@ class CancelRegistry:
         self._siblings = siblings
         self._by_key: dict[bytes, Session] = {}
         self._sessions: set[Session] = set()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
         self._ear: asyncio.Server | None = None
 
     def join(self, session: Session) -> None:
         """Counts the session among those that a stop must end."""
         self._sessions.add(session)
+        self._emptied.clear()
 
     def leave(self, session: Session) -> None:
         """Forgets the session; its key is taken back by `unregister`."""
         self._sessions.discard(session)
+        if not self._sessions:
+            self._emptied.set()
 
     def register(self, pid: int, secret: bytes, session: Session) -> None:
         """Notes the key that upstream gave the session; both parts are opaque."""
@@ -87,6 +92,10 @@ class CancelRegistry:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    async def emptied(self) -> None:
+        """Returns when no session is left."""
+        await self._emptied.wait()
 
     async def open(self) -> None:
         """Starts to listen to the sibling processes, if there are any."""

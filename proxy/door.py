@@ -17,11 +17,10 @@ Source: PostgreSQL documentation, "SSL Session Encryption"; backend_startup.c of
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +39,7 @@ from proxy.tls import ALPN
 from proxy.upstream import prepare_socket
 
 TLS_HANDSHAKE = 0x16  # first byte of a TLS record; no startup packet is that long
+BACKLOG = 1024
 ACCEPTS_PER_TURN = 64  # a flood of clients must not starve those already in
 ACCEPT_PAUSE_SECONDS = 0.5  # when the system is out of descriptors
 
@@ -61,7 +61,7 @@ class Door:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sockets: Sequence[socket.socket],
         make_client: ClientFactory,
         registry: CancelRegistry,
         *,
@@ -69,59 +69,61 @@ class Door:
         tls_required: bool = False,
         limits: DoorLimits | None = None,
     ) -> None:
-        """sock: bound, not yet listening. tls_required: sessions in the clear are refused,
+        """sockets: bound, not yet listening. tls_required: sessions in the clear are refused,
         cancel requests are not (libpq's PQcancel always comes in the clear)."""
         self.tls = tls  # may be replaced at any time: new connections use the new one
         self.tls_required = tls_required
         self.registry = registry
         self.make_client = make_client
         self.limits = limits or DoorLimits()
-        self._sock = sock
+        self._sockets = list(sockets)
         self._entering: dict[asyncio.Task[None], None] = {}  # oldest first
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        self._sock.setblocking(False)
-        self._sock.listen(1024)
-        self._loop.add_reader(self._sock.fileno(), self._accept)
+        for sock in self._sockets:
+            sock.setblocking(False)
+            sock.listen(BACKLOG)
+        self._listen()
 
     async def close(self) -> None:
         """Stops listening and ends those who are not in yet. Sessions are left alone."""
-        self._stop_accepting()
-        self._sock.close()
+        self._deafen()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
         entering = list(self._entering)
         for task in entering:
             task.cancel()
         await asyncio.gather(*entering, return_exceptions=True)
 
-    def _stop_accepting(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock.fileno())
+    def _listen(self) -> None:
+        for sock in self._sockets:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
 
-    def _accept(self) -> None:
+    def _deafen(self) -> None:
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+
+    def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                sock, address = self._sock.accept()
+                sock, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._pause_accepting(error)
+                self._pause(error)
                 return
             sock.setblocking(False)
             if len(self._entering) >= self.limits.half_open:
                 next(iter(self._entering)).cancel()
             self._track(self._enter(sock, address))
 
-    def _pause_accepting(self, error: OSError) -> None:
-        if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            raise error
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors: the backlog keeps clients waiting until some are free."""
         log.error("cannot accept a client: %s", error.strerror)
-        self._stop_accepting()
-        self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
-
-    def _resume_accepting(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.add_reader(self._sock.fileno(), self._accept)
+        self._deafen()
+        self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._listen)
 
     def _track(self, entering: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(entering)

@@ -17,17 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from proxy.protocol.startup import SSL_REQUEST
+from sqlsync.database import conninfo_to_dict, make_conninfo, translated
 from sqlsync.errors import ConfigError, DatabaseUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+MAX_PORT = 65535
 KEEPALIVE_SECONDS = (60, 15, 4)  # idle, interval, probes: a dead peer is found in two minutes
 
 _IN_THE_CLEAR = ("disable", "allow", "prefer")  # nothing demands TLS, so none is asked for
 _BEHIND_TLS = ("require", "verify-ca", "verify-full")
-_SOCKET_DIRECTORIES = ("/var/run/postgresql", "/run/postgresql", "/tmp")
+_SOCKET_DIRECTORIES = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - where Postgres itself puts them
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
@@ -58,28 +59,40 @@ class Upstream:
 
     @classmethod
     def from_url(cls, url: str) -> Upstream:
-        """Reads `postgresql://user@host:port/db?sslmode=…`; the host may be a directory.
+        """The address in `postgresql://user@host:port/db?sslmode=…` or `host=… port=…`.
 
-        Without `sslmode` the way upstream is in the clear. Raises ConfigError.
+        The host may be the directory of a unix socket. Without `sslmode` the way upstream
+        is in the clear. Raises ConfigError.
         """
-        address = urlsplit(url)
-        if address.scheme not in ("postgresql", "postgres"):
-            raise ConfigError("database_url must begin with postgresql://")
-        options = dict(parse_qsl(address.query, keep_blank_values=True))
-        place = address.netloc.rpartition("@")[2]
-        if "," in place or "," in options.get("host", ""):
+        with translated(url):
+            options = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        host = options.get("hostaddr") or options.get("host") or ""
+        port = options.get("port") or "5432"
+        if "," in host or "," in port:
             raise ConfigError("database_url names several hosts; the proxy needs exactly one")
-        host, port = _host_and_port(place)
-        host = options.get("hostaddr") or options.get("host") or host
-        port = options.get("port") or port or "5432"
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise ConfigError(f"database_url has a port that is not a number: {port!r}")
+        if not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+            raise ConfigError(f"database_url has a port that is no port: {port!r}")
         if not host:
             host = _default_host(int(port))
         if host.startswith("/"):
             return cls(host, int(port), directory=host)
         name = options.get("host", "") if "hostaddr" in options else ""
         return cls(host, int(port), ssl=_client_context(options), server_name=name)
+
+    @classmethod
+    def from_settings(cls, place: str | None, database_url: str) -> Upstream:
+        """`place` is HOST:PORT or a directory where clients are led elsewhere than the
+        engine's own `database_url`. Raises ConfigError."""
+        if place is None:
+            return cls.from_url(database_url)
+        if place.startswith("/"):
+            with translated(database_url):
+                port = str(conninfo_to_dict(database_url).get("port") or 5432)
+            return cls.from_url(make_conninfo(host=place, port=port))
+        host, _, port = place.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"proxy.upstream {place!r} is not HOST:PORT and not a directory")
+        return cls.from_url(make_conninfo(host=host.strip("[]"), port=port))
 
 
 async def connect_upstream(
@@ -198,14 +211,6 @@ def _client_context(options: dict[str, str]) -> ssl.SSLContext | None:
     if mode == "require" and root is None:
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _host_and_port(place: str) -> tuple[str, str]:
-    if place.startswith("["):
-        host, _, rest = place[1:].partition("]")
-        return host, rest.removeprefix(":")
-    host, _, port = place.partition(":")
-    return unquote(host), port
 
 
 def _default_host(port: int) -> str:

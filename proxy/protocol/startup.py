@@ -120,6 +120,13 @@ def parse_first_packet(
     return StartupMessage(packet, code, _parameters(packet))
 
 
+def startup_packet(parameters: dict[str, str], version: int = 3 << 16) -> bytes:
+    """Returns the packet that opens a session with these parameters."""
+    words = "".join(f"{name}\0{value}\0" for name, value in parameters.items())
+    body = _INT.pack(version) + words.encode() + b"\0"
+    return _INT.pack(len(body) + 4) + body
+
+
 def cap(startup: StartupMessage) -> Capped:
     """Returns the startup packet with nothing in it that this proxy could not follow.
 
