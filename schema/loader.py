@@ -31,10 +31,10 @@ from schema.model import (
 from schema.naming import NAME_BYTES, parent_column_name
 from sqlsync.errors import CatalogError
 
-OPERATIONS = frozenset(
-    ("create", "read", "query", "update", "sparse_update")
-    + ("delete", "void", "deactivate", "send", "pdf")
-)
+OPERATIONS = {
+    *("create", "read", "query", "update", "sparse_update"),
+    *("delete", "void", "deactivate", "send", "pdf"),
+}
 _KINDS = ("transaction", "name_list", "other")
 _FEEDS = ("cdc", "query", "none")
 _EXTRA = ("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column") + (
@@ -139,11 +139,15 @@ def _object(provider: str, file_name: str, reader: _Reader) -> ObjectSpec:
     return spec
 
 
-def _fields(reader: _Reader, *, among: str = "fields") -> tuple[FieldSpec, ...]:
-    readers = reader.tables(among, required=True)
+def _fields(reader: _Reader) -> tuple[FieldSpec, ...]:
+    readers = reader.tables("fields", required=True)
     fields = tuple(_field(r) for r in readers)
-    reader.unique(among, (f.column for f in fields))
-    reader.unique(f"{among} (path)", (f.api_path for f in fields))
+    reader.unique("fields", (f.column for f in fields))
+    reader.unique("fields (path)", (f.api_path for f in fields))
+    paths = {f.path for f in fields}
+    for field in fields:
+        if any(field.path[:n] in paths for n in range(1, len(field.path))):
+            reader.fault(f"fields[{field.column}].path", "lies inside another field's path")
     return fields
 
 

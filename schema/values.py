@@ -1,0 +1,181 @@
+"""A provider's JSON as values that Postgres can hold.
+
+A mirror never refuses what the provider holds, so whatever stands in a record must come to
+rest in a row. What Postgres itself cannot hold is changed here, and nowhere else:
+
+- U+0000 and lone surrogates in text become U+FFFD;
+- bytes that are not UTF-8 become U+FFFD;
+- a number with an exponent of five digits or more, or a run of over 1,000 digits, which may
+  be beyond `numeric`, becomes a JSON string in jsonb and NULL in a numeric column;
+- a value of another kind than its column becomes NULL in the column (`raw` keeps it), save
+  where the reading is plain: a number in a text column is its digits, "12.50" in a numeric
+  column is the number, "true" in a boolean one is true;
+- a date or time that does not exist becomes NULL; a time without an offset is read as UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from schema.model import ColumnType
+from sqlsync.errors import ProviderFault
+
+# -- JSON text ----------------------------------------------------------------------------
+
+_BLANKS = bytes.maketrans(b"\t\n\r", b"   ")
+# Digits to 0, E to e, signs to +: so that two searches find every wild number.
+_SHAPES = bytes(
+    ord("0") if 48 <= b <= 57 else ord("e") if b == 69 else ord("+") if b == 45 else b
+    for b in range(256)
+)
+_LONG_RUN = b"0" * 1001
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: fine
+    rb"|\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\."
+)
+_STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|[-0-9][-+0-9.eE]*')
+_WILD_NUMBER = re.compile(rb"[0-9]{1001}|[eE][-+]?[0-9]{5}")
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+
+
+def holdable(raw: bytes) -> bytes:
+    """`raw`, JSON text, without tabs or line breaks and as Postgres' jsonb can hold it."""
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            raw = raw.decode(errors="replace").encode()
+    if b"\n" in raw or b"\t" in raw or b"\r" in raw:
+        raw = raw.translate(_BLANKS)  # only between tokens: inside a string they are escaped
+    shapes = raw.translate(_SHAPES)
+    if b"e00000" in shapes or b"e+00000" in shapes or _LONG_RUN in shapes:
+        raw = _STRING_OR_NUMBER.sub(_tame_number, raw)
+    if b"\\u" in raw:
+        raw = _ESCAPE.sub(_tame_escape, raw)
+    return raw
+
+
+def _tame_number(match: re.Match[bytes]) -> bytes:
+    token = match[0]
+    wild = token[:1] != b'"' and _WILD_NUMBER.search(token)
+    return b'"' + token + b'"' if wild else token
+
+
+def _tame_escape(match: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if len(match[0]) == 6 else match[0]
+
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode(raw: bytes) -> Any:
+    """JSON text as Python values, numbers exact: int (of up to 18 digits) or Decimal.
+
+    Raises ProviderFault where it is not JSON.
+    """
+    try:
+        if _LONG_INTEGER.search(raw) is None:
+            return _decoder.decode(raw)
+        return json.loads(
+            raw, parse_int=_integer, parse_float=Decimal, parse_constant=_not_a_number
+        )
+    except (ValueError, RecursionError) as error:  # msgspec's and json's errors are ValueErrors
+        raise ProviderFault(f"the answer is not JSON that can be read: {error}") from error
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) < 19 else Decimal(text)
+
+
+def _not_a_number(text: str) -> Any:
+    raise ValueError(f"{text} is not a number")
+
+
+# -- columns ------------------------------------------------------------------------------
+
+DATE_PATTERN = (
+    r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+_TIME = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,12})?)?"
+_OFFSET = r"(?:Z|[-+](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)"
+TIMESTAMP_PATTERN = DATE_PATTERN + _TIME + _OFFSET
+NUMBER_PATTERN = r"-?[0-9]{1,1000}(?:\.[0-9]{1,1000})?(?:[eE][-+]?[0-9]{1,4})?"
+
+_date = re.compile(DATE_PATTERN)
+_leap_day = re.compile(r"[0-9]{4}-02-29")
+_time_and_offset = re.compile(f"({_TIME})({_OFFSET})?")
+_number = re.compile(NUMBER_PATTERN)
+_BOOLEANS = {"true": True, "false": False}
+
+
+def column_value(kind: ColumnType, value: Any) -> Any:
+    """What a column of `kind` holds for a decoded JSON value; None is NULL.
+
+    text, date and timestamptz: str; numeric: Decimal; boolean: bool; jsonb: the value.
+    """
+    if value is None or kind is ColumnType.JSONB:
+        return value
+    if kind is ColumnType.TEXT:
+        return _text(value)
+    if kind is ColumnType.BOOLEAN:
+        return value if isinstance(value, bool) else _BOOLEANS.get(str(value))
+    if kind is ColumnType.NUMERIC:
+        return _numeric(value)
+    if not isinstance(value, str):
+        return None
+    return _day(value) if kind is ColumnType.DATE else _moment(value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | Decimal) else None
+
+
+def _numeric(value: Any) -> Decimal | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | Decimal):
+        return Decimal(value)
+    return Decimal(value) if isinstance(value, str) and _number.fullmatch(value) else None
+
+
+def _day(text: str) -> str | None:
+    """A date; of a whole timestamp, its day as written."""
+    day, rest = text[:10], text[10:]
+    if rest and not _time_and_offset.fullmatch(rest):
+        return None
+    if _date.fullmatch(day):
+        return day
+    if _leap_day.fullmatch(day):
+        try:
+            return date.fromisoformat(day).isoformat()
+        except ValueError:
+            return None
+    return None
+
+
+def _moment(text: str) -> str | None:
+    time = _time_and_offset.fullmatch(text[10:])
+    if time is None or _day(text[:10]) is None:
+        return None
+    return text if time[2] else f"{text}Z"
+
+
+def member(record: Any, path: tuple[str, ...]) -> Any:
+    """The value at `path` of decoded JSON; None where there is none."""
+    for name in path:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(name)
+    return record
