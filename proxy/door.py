@@ -22,7 +22,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from proxy.cancel import CancelRegistry
 from proxy.protocol.startup import (
@@ -196,8 +196,8 @@ class Vestibule(asyncio.Protocol):
         self._cancelling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports do all this without being subclasses.
+        self.transport = transport = cast(asyncio.Transport, transport)
         if self._arrival.is_direct:
             session = transport.get_extra_info("ssl_object")
             if session is None or session.selected_alpn_protocol() != ALPN:
