@@ -1,0 +1,87 @@
+"""How the write engine names things to people: records, rows, what DELETE really did.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from schema.model import Catalog, ObjectSpec
+from sqlsync.providers.base import Step, StepKind
+
+_NAMED_BY = ("display_name", "name", "doc_number", "fully_qualified_name")
+_NOTICES_ALONE = 5  # more of one kind are told in one line
+
+
+def prefix(catalog: Catalog, spec: ObjectSpec, record_id: str | None = None) -> str:
+    """The beginning of an error: "[QuickBooks] Customer `42`"; without id for a create."""
+    record = f" `{record_id}`" if record_id is not None else ""
+    return f"[{catalog.title}] {spec.title}{record}"
+
+
+def plural(spec: ObjectSpec) -> str:
+    """ "customers", "bill payments", "companies"."""
+    word = spec.title.lower()
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "x", "ch")) else "s")
+
+
+def row_label(number: int, count: int, row: Mapping[str, Any]) -> str:
+    """Which row of a statement: "row 3 of 5 (display_name = Acme)"."""
+    named = next((f" ({c} = {row[c]})" for c in _NAMED_BY if row.get(c)), "")
+    return f"row {number} of {count}{named}"
+
+
+def step_notices(
+    catalog: Catalog, steps: Iterable[tuple[Step, bool]], already_inactive: Sequence[Step] = ()
+) -> tuple[str, ...]:
+    """What DELETE came to, one line a record, or one a kind where there are many.
+
+    steps: with True where the step waits for COMMIT.
+    """
+    lines: list[tuple[tuple[StepKind, str, bool], str]] = []
+    specs: dict[str, ObjectSpec] = {}
+    for step, deferred in steps:
+        sentence = _sentence(catalog, step, deferred)
+        if sentence is not None:
+            specs[step.spec.table] = step.spec
+            lines.append(((step.kind, step.spec.table, deferred), sentence))
+    counted = Counter(kind for kind, _ in lines)
+    notices = [text for kind, text in lines if counted[kind] <= _NOTICES_ALONE]
+    for (step_kind, table, deferred), count in counted.items():
+        if count > _NOTICES_ALONE:
+            spec = specs[table]
+            verb = _VERBS[step_kind][1 if deferred else 0].replace("was ", "were ")
+            reason = _reason(catalog, spec, step_kind)
+            notices.append(f"{count} {plural(spec)} {verb} {catalog.title}{reason}")
+    notices.extend(
+        f"{step.spec.title} `{step.id}` is already inactive at {catalog.title}"
+        for step in already_inactive
+    )
+    return tuple(notices)
+
+
+# kind -> (done now, waits for COMMIT)
+_VERBS: dict[StepKind, tuple[str, str]] = {
+    StepKind.DELETE: ("was deleted at", "will be deleted, when the transaction commits, at"),
+    StepKind.VOID: ("was voided at", "will be voided, when the transaction commits, at"),
+    StepKind.DEACTIVATE: ("was made inactive at", "was made inactive at"),
+}
+
+
+def _sentence(catalog: Catalog, step: Step, deferred: bool) -> str | None:
+    verbs = _VERBS.get(step.kind)
+    if verbs is None:
+        return None
+    reason = _reason(catalog, step.spec, step.kind)
+    return f"{step.spec.title} `{step.id}` {verbs[1 if deferred else 0]} {catalog.title}{reason}"
+
+
+def _reason(catalog: Catalog, spec: ObjectSpec, kind: StepKind) -> str:
+    if kind is StepKind.DELETE:
+        return ""
+    return f"; {catalog.title} does not delete {plural(spec)}"
