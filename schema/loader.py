@@ -37,7 +37,8 @@ OPERATIONS = {
 }
 _KINDS = ("transaction", "name_list", "other")
 _FEEDS = ("cdc", "query", "none")
-_EXTRA = ("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column") + (
+_EXTRA = (
+    *("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column"),
     "provider_made_rows",
 )
 _RESERVED_CHILD = ("id", "position")
