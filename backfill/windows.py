@@ -5,7 +5,7 @@ Pure: times and counts come in, a decision comes out. The jobs carry it out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -96,3 +96,31 @@ def sweep_decision(
     if mirrored > 20 and len(missing) > mirrored * limit:
         return Suspicious(f"{len(missing)} of {mirrored} records would be removed at once.")
     return Gone(tuple(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Objects to be asked for in one call, and since when."""
+
+    tables: tuple[str, ...]
+    since: datetime
+
+
+def questions(starts: Mapping[str, datetime], *, tolerance: timedelta) -> list[Question]:
+    """Groups objects by where their windows start, so that most share one call.
+
+    One that lags (its history was just read) is asked on its own: asking all since its start
+    would read the others' changes again. Within `tolerance` it is not worth a call.
+    """
+    found: list[Question] = []
+    group: list[str] = []
+    newest: datetime | None = None
+    for table, start in sorted(starts.items(), key=lambda item: (item[1], item[0]), reverse=True):
+        if newest is not None and newest - start > tolerance:
+            found.append(Question(tuple(sorted(group)), min(starts[t] for t in group)))
+            group, newest = [], None
+        group.append(table)
+        newest = newest or start
+    if group:
+        found.append(Question(tuple(sorted(group)), min(starts[t] for t in group)))
+    return found

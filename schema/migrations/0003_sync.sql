@@ -1,10 +1,17 @@
 -- What the sync engine must remember between jobs. The queue itself is procrastinate's, in
 -- schema sqlsync_jobs, made by `backfill.jobs.apply_job_schema`.
 
+-- Pages go through temporary tables.
+do $$ begin
+    execute format('grant temporary on database %I to sqlsync_engine', current_database());
+end $$;
+
 set local role sqlsync_engine;
 
 -- The same delivery twice is one row: providers repeat what was answered too late.
 create unique index inbox_delivery on sqlsync.inbox (provider, body_hash);
+
+alter table sqlsync.inbox add column due_at timestamptz not null default clock_timestamp();
 
 -- Records to fetch again: their row was locked by a client's write, or a create of ours was
 -- on its way, when they came. Written in the transaction that passed them over, so that a
@@ -28,6 +35,7 @@ create table sqlsync.reading (
     sweeping boolean not null,             -- rows were there before: what it lacks may be gone
     counted bigint,                        -- how many records the provider said it has
     rows_seen bigint not null default 0,
+    paged boolean not null default false,  -- all pages are in; what it lacked is looked at next
     failures int not null default 0,       -- in a row
     primary key (connection_id, table_name)
 );

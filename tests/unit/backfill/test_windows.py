@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from backfill.windows import (
     Gone,
     HistoryNeeded,
+    Question,
     Suspicious,
     Window,
     changes_window,
     halves,
     next_watermark,
+    questions,
     sweep_decision,
 )
 
@@ -102,3 +104,26 @@ def test_a_sweep_never_takes_more_than_its_share(mirrored: int, missing: int, co
     found = sweep_decision(mirrored, [str(n) for n in range(missing)], counted, counted)
     if isinstance(found, Gone):
         assert len(found.ids) <= mirrored / 2
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1), st.timedeltas(timedelta(0), timedelta(days=1))),
+    st.timedeltas(timedelta(0), timedelta(hours=2)),
+)
+def test_every_object_is_asked_once_and_never_from_too_late(
+    lags: dict[str, timedelta], tolerance: timedelta
+) -> None:
+    starts = {table: NOON - lag for table, lag in lags.items()}
+    asked = questions(starts, tolerance=tolerance)
+    assert sorted(t for q in asked for t in q.tables) == sorted(starts)
+    for question in asked:
+        assert all(timedelta(0) <= starts[t] - question.since <= tolerance for t in question.tables)
+
+
+def test_an_object_that_lags_is_asked_on_its_own() -> None:
+    hour = timedelta(hours=1)
+    starts = {"customer": NOON, "invoice": NOON - hour, "item": NOON - MINUTE}
+    assert questions(starts, tolerance=2 * MINUTE) == [
+        Question(("customer", "item"), NOON - MINUTE),
+        Question(("invoice",), NOON - hour),
+    ]

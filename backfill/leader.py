@@ -1,0 +1,205 @@
+"""The clock of the sync engine: one elected worker that looks what is due, and enqueues it.
+
+Each worker tries an advisory lock; the holder leads until its session ends, however it ends.
+It carries nothing out itself: a leader that hangs or dies delays, and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from procrastinate import App
+
+from backfill.bookkeeping import ObjectRow, object_rows, standings
+from backfill.connections import Connection, active_connections, set_connection_state
+from backfill.fence import JOBS_SCHEMA
+from backfill.jobs import enqueue_backfill, enqueue_poll, enqueue_reap
+from backfill.options import Engine
+from backfill.schedule import (
+    ObjectState,
+    backfills_due,
+    connection_state,
+    poll_interval,
+    prompt_delay,
+)
+from sqlsync.database import EngineConnection
+
+log = logging.getLogger(__name__)
+
+LEADER_LOCK = 0x53514C44  # "SQLD": session advisory lock of the leader
+REAP_SECONDS = 5.0
+
+
+async def try_to_lead(session: EngineConnection) -> bool:
+    """True where this session is the leader from now on, until it ends."""
+    found = await session.execute("select pg_try_advisory_lock(%s)", [LEADER_LOCK])
+    row = await found.fetchone()
+    return bool(row and row[0])
+
+
+class Leader:
+    """Enqueues what is due. Made by the worker that was elected."""
+
+    def __init__(self, engine: Engine, app: App) -> None:
+        self._engine = engine
+        self._app = app
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._prompt: dict[int, float] = {}  # when a poll was last asked for, by connection
+        self._known: dict[int, timedelta] = {}  # poll interval, by connection
+        self._ticking = asyncio.Lock()
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[None]:
+        """Leads inside the block."""
+        options = self._engine.options
+        seconds = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
+        self._scheduler.add_job(
+            self.tick, "interval", seconds=options.tick_seconds, next_run_time=_now(), **seconds
+        )
+        self._scheduler.add_job(
+            self._reap, "interval", seconds=REAP_SECONDS, next_run_time=_now(), **seconds
+        )
+        self._scheduler.add_job(self._clean, "interval", hours=1, **seconds)
+        self._scheduler.start()
+        log.info("This worker leads")
+        try:
+            yield
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    async def tick(self) -> None:
+        """Looks at every connection once: states, histories due, the pace of its polls."""
+        async with self._ticking:
+            try:
+                await self._look()
+            except Exception:
+                # The next tick is the retry; the scheduler must live.
+                log.exception("The leader could not look for work")
+
+    async def _look(self) -> None:
+        async with self._engine.pool.connection() as session:
+            connections = await active_connections(session)
+            busy = await self._busy(session)
+            for connection in connections:
+                rows = await object_rows(session, connection)
+                if not rows:
+                    continue
+                state = await self._settle_state(session, connection, rows)
+                await self._histories(connection, rows, busy)
+                if state is not None:
+                    self._pace(connection, rows)
+        for gone in set(self._known) - {c.id for c in connections}:
+            self._known.pop(gone)
+            self._scheduler.remove_job(f"poll:{gone}")
+
+    async def _busy(self, session: EngineConnection) -> set[str]:
+        found = await session.execute(
+            f"select lock from {JOBS_SCHEMA}.procrastinate_jobs"
+            " where status in ('todo', 'doing') and lock is not null".encode()
+        )
+        return {str(row[0]) for row in await found.fetchall()}
+
+    async def _settle_state(
+        self, session: EngineConnection, connection: Connection, rows: list[ObjectRow]
+    ) -> str:
+        state = connection_state(ObjectState(row.state) for row in rows)
+        if state != connection.state:
+            await set_connection_state(session, connection.id, state)
+            log.info("%s is %s", connection.name, state)
+        return state
+
+    async def _histories(
+        self, connection: Connection, rows: list[ObjectRow], busy: set[str]
+    ) -> None:
+        catalog = self._engine.catalogs.get(connection.provider)
+        if catalog is None:
+            return
+        for table in backfills_due(standings(rows, catalog), _now()):
+            if f"backfill:{connection.id}:{table}" not in busy:
+                await enqueue_backfill(self._app, connection, table, catalog.by_table[table].rank)
+
+    def _pace(self, connection: Connection, rows: list[ObjectRow]) -> None:
+        """Keeps the connection's regular poll at the interval its activity calls for."""
+        last = max(
+            (t for row in rows for t in (row.last_change_at, row.finished_at) if t is not None),
+            default=None,
+        )
+        interval = poll_interval(_now(), last, self._engine.options.pace)
+        before = self._known.get(connection.id)
+        if before == interval:
+            return
+        self._known[connection.id] = interval
+        job = f"poll:{connection.id}"
+        if before is None:
+            self._scheduler.add_job(
+                self._poll,
+                "interval",
+                args=[connection.id],
+                id=job,
+                seconds=interval.total_seconds(),
+                next_run_time=_now(),
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=60,
+            )
+        else:
+            self._scheduler.reschedule_job(
+                job, trigger="interval", seconds=interval.total_seconds()
+            )
+
+    async def prompt_poll(self, connection_id: int) -> None:
+        """Somebody says that something changed at the provider: poll now, or very soon."""
+        now = asyncio.get_running_loop().time()
+        last = self._prompt.get(connection_id)
+        if last is not None and last > now:
+            return  # one is about to start; it will see this change too
+        delay = prompt_delay(now, last, self._engine.options.prompt_spacing_seconds)
+        self._prompt[connection_id] = now + delay
+        self._scheduler.add_job(
+            self._poll,
+            "date",
+            run_date=_now() + timedelta(seconds=delay),
+            args=[connection_id],
+            id=f"prompt:{connection_id}",
+            replace_existing=True,
+            misfire_grace_time=60,
+        )
+
+    async def _poll(self, connection_id: int) -> None:
+        try:
+            async with self._engine.pool.connection() as session:
+                found = await session.execute(
+                    "select next_run_at > clock_timestamp() from sqlsync.poll"
+                    " where connection_id = %s",
+                    [connection_id],
+                )
+                row = await found.fetchone()
+            if not (row and row[0]):
+                await enqueue_poll(self._app, connection_id)
+        except Exception:
+            log.exception("A poll of connection %d could not be enqueued", connection_id)
+
+    async def _reap(self) -> None:
+        try:
+            await enqueue_reap(self._app)
+        except Exception:
+            log.exception("The reaper could not be enqueued")
+
+    async def _clean(self) -> None:
+        try:
+            async with self._engine.pool.connection() as session:
+                await session.execute(
+                    "delete from sqlsync.inbox where state <> 'new' and handled_at < now() - %s",
+                    [self._engine.options.keep_inbox],
+                )
+        except Exception:
+            log.exception("Old webhook deliveries could not be deleted")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

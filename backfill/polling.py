@@ -1,0 +1,223 @@
+"""Asks a connection's change feed what is new, and mirrors it.
+
+All objects share one call where they can. A full answer is split; where one object alone has
+too many changes, or its watermark is older than the feed remembers, its history is read anew,
+with a sweep. Each object's rows and watermark are one transaction, so that an error of one
+leaves the others as they should be.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from backfill.bookkeeping import (
+    ObjectRow,
+    database_time,
+    note_changes,
+    note_error,
+    note_polled,
+    object_rows,
+    postpone,
+    want_history,
+)
+from backfill.connections import Connection
+from backfill.fence import Ownership, hold
+from backfill.options import Engine
+from backfill.refresh import refresh
+from backfill.windows import HistoryNeeded, Question, changes_window, halves, questions
+from schema.model import ObjectSpec
+from sqlsync.errors import ProviderRefusal
+from sqlsync.mirror.ingest import ingest, remove
+from sqlsync.providers.base import Changes, Provider, Record, Tombstone
+
+log = logging.getLogger(__name__)
+
+ERROR_WAIT_SECONDS = 300.0
+
+
+async def poll_changes(
+    engine: Engine, connection: Connection, provider: Provider, owner: Ownership
+) -> int:
+    """Brings the connection's objects up to date. Returns how many rows changed.
+
+    Raises ProviderUnavailable (and its kin) where the provider cannot be asked at all, Fenced
+    where the job is no longer ours.
+    """
+    async with engine.pool.connection() as session:
+        rows = await object_rows(session, connection)
+    now = await provider.now()
+    starts: dict[str, datetime] = {}
+    too_old: list[str] = []
+    for row in rows:
+        if not _polled(row, provider) or row.watermark is None:
+            continue
+        window = changes_window(
+            row.watermark, now, overlap=engine.options.overlap, horizon=engine.options.horizon
+        )
+        if isinstance(window, HistoryNeeded):
+            too_old.append(row.object)
+        else:
+            starts[row.object] = window.start
+    if too_old:
+        await _read_anew(engine, connection, too_old, "its watermark is older than the feed")
+    changed = 0
+    for question in questions(starts, tolerance=engine.options.overlap):
+        changed += await _ask(engine, connection, provider, owner, question)
+    return changed
+
+
+def _polled(row: ObjectRow, provider: Provider) -> bool:
+    spec = provider.catalog.by_table.get(row.object)
+    return (
+        spec is not None
+        and spec.change_feed != "none"
+        and row.finished_at is not None
+        and row.state in ("live", "error")
+    )
+
+
+async def _read_anew(
+    engine: Engine, connection: Connection, tables: Sequence[str], why: str
+) -> None:
+    async with engine.pool.connection() as session, session.transaction():
+        await want_history(session, connection, tables)
+    for table in tables:
+        log.warning("%s.%s is read anew: %s", connection.schema_name, table, why)
+
+
+async def _ask(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    owner: Ownership,
+    question: Question,
+) -> int:
+    """One call, or the calls it has to be split into. Returns how many rows changed."""
+    specs = [provider.catalog.by_table[table] for table in question.tables]
+    async with engine.pool.connection() as session:
+        fetched_at = await database_time(session)
+    try:
+        answer = await provider.changes(specs, question.since)
+    except ProviderRefusal as refusal:
+        if (parts := halves(question.tables)) is not None:
+            return await _ask_parts(engine, connection, provider, owner, question, parts)
+        async with engine.pool.connection() as session:
+            await note_error(
+                session,
+                connection,
+                question.tables[0],
+                str(refusal),
+                wait_seconds=ERROR_WAIT_SECONDS,
+            )
+        log.error("%s.%s: %s", connection.schema_name, question.tables[0], refusal)
+        return 0
+    if not answer.complete:
+        if (parts := halves(question.tables)) is not None:
+            return await _ask_parts(engine, connection, provider, owner, question, parts)
+        await _read_anew(engine, connection, question.tables, "more changed than the feed can tell")
+        return 0
+    return await _apply(engine, connection, provider, owner, specs, answer, fetched_at)
+
+
+async def _ask_parts(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    owner: Ownership,
+    question: Question,
+    parts: Sequence[Sequence[str]],
+) -> int:
+    changed = 0
+    for tables in parts:
+        part = Question(tuple(tables), question.since)
+        changed += await _ask(engine, connection, provider, owner, part)
+    return changed
+
+
+async def _apply(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    owner: Ownership,
+    specs: Sequence[ObjectSpec],
+    answer: Changes,
+    fetched_at: datetime,
+) -> int:
+    records: dict[str, list[Record]] = defaultdict(list)
+    tombstones: dict[str, list[Tombstone]] = defaultdict(list)
+    for record in answer.records:
+        records[record.table].append(record)
+    for tombstone in answer.tombstones:
+        tombstones[tombstone.table].append(tombstone)
+    changed = 0
+    quiet: list[str] = []
+    for spec in sorted(specs, key=lambda s: (s.rank, s.table)):
+        if records[spec.table] or tombstones[spec.table]:
+            changed += await _apply_one(
+                engine,
+                connection,
+                provider,
+                owner,
+                spec,
+                records[spec.table],
+                tombstones[spec.table],
+                answer.at,
+                fetched_at,
+            )
+        else:
+            quiet.append(spec.table)
+    if quiet:
+        async with engine.pool.connection() as session, session.transaction():
+            await hold(session, owner)
+            await note_polled(session, connection, quiet, answer.at)
+    return changed
+
+
+async def _apply_one(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    owner: Ownership,
+    spec: ObjectSpec,
+    records: Sequence[Record],
+    tombstones: Sequence[Tombstone],
+    answered_at: datetime,
+    fetched_at: datetime,
+) -> int:
+    changed = 0
+    gone = [t.id for t in tombstones]
+    if gone and spec.kind != "transaction":
+        # A name that was made inactive can be reported as deleted: it is read once.
+        done = await refresh(engine, connection, provider, spec, gone, noticed_by="poll")
+        changed += done.changed + done.removed
+        gone = []
+    newest = max((r.updated_at for r in records if r.updated_at is not None), default=None)
+    async with engine.pool.connection() as session, session.transaction():
+        await hold(session, owner)
+        result = await ingest(
+            session,
+            connection.schema_name,
+            spec,
+            [r.raw for r in records if r.id not in set(gone)],
+            noticed_by="poll",
+            fetched_at=fetched_at,
+            children=engine.options.children,
+        )
+        removal = await remove(
+            session,
+            connection.schema_name,
+            spec,
+            gone,
+            noticed_by="poll",
+            children=engine.options.children,
+        )
+        skipped = (*result.skipped_ids, *removal.skipped_ids)
+        await postpone(session, connection, spec.table, skipped, "poll")
+        await note_changes(
+            session, connection, spec.table, result, removed=len(removal.removed), newest=newest
+        )
+        await note_polled(session, connection, [spec.table], answered_at)
+    return changed + result.changed + len(removal.removed)

@@ -1,0 +1,238 @@
+"""The SQL by which pages enter the mirror, made once per table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+
+from schema.codec import copy_encoder, copy_statement
+from schema.model import ObjectSpec
+from sqlsync.database import sql
+
+
+@dataclass(frozen=True, slots=True)
+class IngestStatements:
+    """Statements for one mirrored table and its child tables, as bytes.
+
+    look: %(ids)s, %(at)s → mirrored ids, those of them locked now, whether a create whose id
+    is not known yet is on its way, ids of creates answered but not committed, removed ids.
+    """
+
+    look: bytes
+    stage: bytes  # makes and empties the temporary tables
+    copy_fresh: bytes
+    copy_fresh_children: tuple[tuple[str, bytes], ...]
+    copy_staged: bytes
+    copy_staged_children: tuple[tuple[str, bytes], ...]
+    upsert: bytes
+    replace_children: tuple[tuple[bytes, bytes], ...]  # delete, insert; the changed ids
+    log: bytes
+    delete_children: tuple[bytes, ...]
+    delete: bytes
+
+
+@lru_cache(maxsize=1024)
+def _build(schema_name: str, key: _SpecKey) -> IngestStatements:
+    spec, with_children = key.spec, key.children
+    table = sql.Identifier(schema_name, spec.table)
+    encoder = copy_encoder(spec)
+    columns = encoder.columns
+    staged = _staging_name(schema_name, spec.table, columns)
+    children = spec.children if with_children else ()
+    child_tables = [
+        (
+            child,
+            sql.Identifier(schema_name, child.table),
+            encoder.child_columns[child.table],
+            _staging_name(schema_name, child.table, encoder.child_columns[child.table]),
+        )
+        for child in children
+    ]
+    stages = [_stage(staged, table)] + [_stage(t, target) for _, target, _, t in child_tables]
+    return IngestStatements(
+        look=_bytes(
+            sql.SQL(_LOOK).format(
+                table=table,
+                changes=sql.Identifier(schema_name, "_sync_change"),
+                schema_name=sql.Literal(schema_name),
+                table_name=sql.Literal(spec.table),
+            )
+        ),
+        stage=_bytes(sql.SQL("").join(stages)),
+        copy_fresh=_copy(table, columns),
+        copy_fresh_children=tuple((c.table, _copy(t, cols)) for c, t, cols, _ in child_tables),
+        copy_staged=_copy(staged, columns),
+        copy_staged_children=tuple((c.table, _copy(s, cols)) for c, _, cols, s in child_tables),
+        upsert=_bytes(_upsert(table, staged, columns, spec.version_column)),
+        replace_children=tuple(
+            (
+                _delete_children(t, c.parent_column),
+                _bytes(
+                    sql.SQL(
+                        "insert into {t} ({cols}) select {cols} from {s} where {p} = any(%s)"
+                        " order by {p}, position"
+                    ).format(t=t, cols=_list(cols), s=s, p=sql.Identifier(c.parent_column))
+                ),
+            )
+            for c, t, cols, s in child_tables
+        ),
+        log=_bytes(
+            sql.SQL(_LOG).format(
+                changes=sql.Identifier(schema_name, "_sync_change"),
+                table_name=sql.Literal(spec.table),
+            )
+        ),
+        delete_children=tuple(_delete_children(t, c.parent_column) for c, t, _, _ in child_tables),
+        delete=_bytes(
+            sql.SQL(
+                "with gone as (delete from {t} where id = any(%s) returning id, raw)"
+                " insert into {changes} (table_name, record_id, operation, noticed_by, image)"
+                " select %s, id, 'delete', %s, raw from gone order by id"
+            ).format(t=table, changes=sql.Identifier(schema_name, "_sync_change"))
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _SpecKey:
+    """A spec is compared by identity: catalogs are loaded once and never change."""
+
+    identity: int
+    children: bool
+    spec: ObjectSpec
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.children))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _SpecKey)
+            and self.spec is other.spec
+            and self.children == other.children
+        )
+
+
+def ingest_statements(
+    schema_name: str, spec: ObjectSpec, children: bool = True
+) -> IngestStatements:
+    """Returns the statements for the table of `spec` in a connection's schema."""
+    return _build(schema_name, _SpecKey(id(spec), children, spec))
+
+
+# One snapshot answers all: where a create is settled in it, its row is seen in it too.
+_LOOK = """
+with mirrored as materialized (
+    select id from {table} where id = any(%(ids)s)
+), locked as materialized (
+    select id from {table} where id = any(%(ids)s) order by id for update skip locked
+), created as materialized (
+    select j.record_id from sqlsync.journal j
+    join sqlsync.connection c on c.id = j.connection_id
+    where c.schema_name = {schema_name} and j.table_name = {table_name} and j.kind = 'create'
+    and j.state in ('sent', 'acknowledged', 'in_doubt')
+)
+select
+    coalesce((select array_agg(id) from mirrored), '{{}}'),
+    coalesce((select array_agg(id) from locked), '{{}}'),
+    exists (select from created where record_id is null),
+    coalesce((select array_agg(record_id) from created where record_id is not null), '{{}}'),
+    coalesce((
+        select array_agg(distinct record_id) from {changes}
+        where table_name = {table_name} and operation = 'delete'
+        and at > %(at)s::timestamptz and record_id = any(%(ids)s)
+    ), '{{}}')
+from (select set_config('lock_timeout', '5s', true)) as patience
+"""
+
+_LOG = """
+insert into {changes} (table_name, record_id, operation, noticed_by)
+select {table_name}, id, operation, %(by)s from (
+    select unnest(%(inserted)s::text[]) as id, 'insert' as operation
+    union all select unnest(%(updated)s::text[]), 'update'
+) as changed order by id
+"""
+
+
+def _upsert(
+    table: sql.Composable, staged: sql.Composable, columns: tuple[str, ...], version: str | None
+) -> sql.Composed:
+    settable = [c for c in columns if c != "id"]
+    return sql.SQL(
+        "insert into {t} as old ({cols}) select {cols} from {s} order by id"
+        " on conflict (id) do update set {sets} where {newer} returning id"
+    ).format(
+        t=table,
+        s=staged,
+        cols=_list(columns),
+        sets=sql.SQL(", ").join(
+            sql.SQL("{c} = excluded.{c}").format(c=sql.Identifier(c)) for c in settable
+        ),
+        newer=_newer(columns, version),
+    )
+
+
+def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
+    """Is `excluded` newer than `old`? The version as a number, then updated_at.
+
+    Two answers of one version that differ happen (a change within the same second, a name
+    that follows its customer without a new version): then the one read later stands, since
+    the next reading repairs a wrong guess, and ignoring it would repair nothing.
+    """
+    parts: list[tuple[sql.Composable, sql.Composable]] = []
+    if version in columns:
+        number = "case when {}.{} ~ '^[0-9]+$' then {}.{}::numeric else -1 end"
+        name = sql.Identifier(str(version))
+        new, old = sql.SQL("excluded"), sql.SQL("old")
+        parts.append(
+            (
+                sql.SQL(number).format(new, name, new, name),
+                sql.SQL(number).format(old, name, old, name),
+            )
+        )
+    if "updated_at" in columns:
+        parts.append(
+            (
+                sql.SQL("coalesce(excluded.updated_at, '-infinity')"),
+                sql.SQL("coalesce(old.updated_at, '-infinity')"),
+            )
+        )
+    differs = sql.SQL("excluded.raw is distinct from old.raw")
+    if not parts:
+        return differs
+    new_version = sql.SQL(", ").join(new for new, _ in parts)
+    old_version = sql.SQL(", ").join(old for _, old in parts)
+    return sql.SQL("(({n}) > ({o}) or (({n}) = ({o}) and {d}))").format(
+        n=new_version, o=old_version, d=differs
+    )
+
+
+def _stage(staged: sql.Composable, target: sql.Composable) -> sql.Composed:
+    return sql.SQL(
+        "create temporary table if not exists {s} (like {t}) on commit delete rows;"
+        " delete from {s};"
+    ).format(s=staged, t=target)
+
+
+def _delete_children(table: sql.Composable, parent_column: str) -> bytes:
+    return _bytes(
+        sql.SQL("delete from {} where {} = any(%s)").format(table, sql.Identifier(parent_column))
+    )
+
+
+def _staging_name(schema_name: str, table: str, columns: tuple[str, ...]) -> sql.Identifier:
+    # Named by its shape: a column added later makes a new temporary table.
+    shape = sha256("\0".join((schema_name, table, *columns)).encode()).hexdigest()[:16]
+    return sql.Identifier("pg_temp", f"sqlsync_{shape}")
+
+
+def _copy(table: sql.Composable, columns: tuple[str, ...]) -> bytes:
+    return copy_statement(table.as_string(None), columns).encode()
+
+
+def _list(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(c) for c in columns)
+
+
+def _bytes(statement: sql.Composable) -> bytes:
+    return statement.as_string(None).encode()
