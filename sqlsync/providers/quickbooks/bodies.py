@@ -4,12 +4,12 @@ QuickBooks has two updates. A *sparse* one changes what it names; a *full* one e
 leaves out. Sparse is documented for some objects only, null is ignored by some fields in a
 sparse update, and an empty text clears a text but is no valid date, number or enum. Hence:
 
-| to do | body |
-| --- | --- |
-| change members, object documents sparse | sparse: changed members, those every update needs |
-| change members, sparse not documented | the whole record merged, and marked sparse: true as long as the service honours it nothing else can be lost, and where it does not, everything is there |
-| clear a text (not an enum, not a reference) | as above, with "" |
-| clear anything else | full: the whole record merged, the member left out |
+- change members of an object that documents sparse: sparse, with the changed members and those
+  that every update needs;
+- change members of another object: the whole record merged, *and* marked sparse. Where the
+  service honours the mark nothing left out is lost, and where it does not, all is there;
+- clear a text (no enum, no reference): as above, with "";
+- clear anything else: full, the whole record merged, the member left out.
 
 A nested object (an address, an e-mail) is always sent whole, merged from the base: whether a
 sparse update merges inside it is not documented. Lists are sent whole; rows the service makes
@@ -26,6 +26,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -78,6 +79,11 @@ def without_deleted_suffix(name: str) -> str:
     return _DELETED_SUFFIX.sub("", name)
 
 
+def void_params(spec: ObjectSpec) -> tuple[tuple[str, str], ...]:
+    """How an object is voided: the parameters that its catalog file gives as `void`."""
+    return tuple(parse_qsl(spec.extra.get("void", "operation=void")))
+
+
 def step_body(step: Step) -> Json:
     """The record as it goes into a write. Raises InvalidValue or RuleBroken, nothing sent."""
     _refuse_what_json_cannot_say(step.fields, step.spec)
@@ -86,7 +92,7 @@ def step_body(step: Step) -> Json:
     base = _base(step)
     if step.kind in (StepKind.DELETE, StepKind.VOID):
         body = _identity(step, base)
-        if step.kind is StepKind.VOID and step.spec.extra.get("void", "include") == "include":
+        if step.kind is StepKind.VOID and ("include", "void") in void_params(step.spec):
             body["sparse"] = True
         return body
     fields = dict(step.fields)

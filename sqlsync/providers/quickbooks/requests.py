@@ -15,7 +15,7 @@ from urllib.parse import quote
 from schema.model import ObjectSpec
 from sqlsync.providers.base import Step, StepKind
 from sqlsync.providers.messages import HttpRequest
-from sqlsync.providers.quickbooks.bodies import encode_json, step_body
+from sqlsync.providers.quickbooks.bodies import encode_json, step_body, void_params
 
 MINOR_VERSION = "75"  # lower ones are gone since 1 August 2025
 PAGE_SIZE = 1000  # Intuit's maximum
@@ -26,12 +26,6 @@ _LONGEST_GET = 1500  # characters of a statement; longer ones travel as POST
 _JSON = {"accept": "application/json"}
 _JSON_BODY = {**_JSON, "content-type": "application/json"}
 
-# Void comes in two styles, the object's fact `void` in its catalog file: "operation" is
-# ?operation=void, "include" is ?operation=update&include=void.
-_VOID_PARAMS = {
-    "operation": (("operation", "void"),),
-    "include": (("operation", "update"), ("include", "void")),
-}
 _BATCH_OPERATION = {
     StepKind.CREATE: "create",
     StepKind.UPDATE: "update",
@@ -150,7 +144,7 @@ def write(company: Company, step: Step, key: str) -> HttpRequest:
     if step.kind is StepKind.DELETE:
         params = (("operation", "delete"),)
     elif step.kind is StepKind.VOID:
-        params = _VOID_PARAMS[step.spec.extra.get("void", "include")]
+        params = void_params(step.spec)
     return HttpRequest(
         "POST",
         company.url(step.spec.resource),

@@ -1,0 +1,206 @@
+"""Tokens of connections, kept sealed in Postgres and refreshed by one process at a time.
+
+A refresh token is spent by its use: the answer brings the next one. So whoever refreshes holds
+the token's row (`for update`), reads it again, refreshes only if it still must, and commits
+the new pair before anyone uses it. Others wait for the row and find the new pair in it.
+
+One moment cannot be closed: the process dies after the provider answered and before the
+commit; then the new pair is lost. It is kept short (nothing but the update lies between), is
+not ended by a cancelled caller, and a failed commit is tried again with the pair in memory.
+Intuit changes the value at most once in 24 hours and the old one goes on working for a while,
+so that mostly the stored token still works afterwards; else a person connects again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from time import monotonic
+
+import structlog
+
+from sqlsync.database import EngineConnection, EnginePool, PoolTimeout, errors
+from sqlsync.errors import NeedsReauth, ProviderUnavailable
+from sqlsync.providers.oauth import OAuthClient, Tokens
+from sqlsync.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+MARGIN_SECONDS = 120.0  # refreshed this long before it ends: a call may take two minutes
+_SAVE_ATTEMPTS = 5
+
+_SELECT = """
+select access_token, refresh_token,
+       extract(epoch from access_expires_at - clock_timestamp())::float8
+from sqlsync.token where connection_id = %s for update
+"""
+_SAVE = """
+insert into sqlsync.token as t (connection_id, access_token, refresh_token, access_expires_at,
+    refresh_expires_at, scopes, refreshed_at, last_error)
+values (%(id)s, %(access)s, %(refresh)s, clock_timestamp() + make_interval(secs => %(expires)s),
+    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s,
+    clock_timestamp(), null)
+on conflict (connection_id) do update set access_token = excluded.access_token,
+    refresh_token = excluded.refresh_token, access_expires_at = excluded.access_expires_at,
+    refresh_expires_at = excluded.refresh_expires_at, scopes = excluded.scopes,
+    refreshed_at = excluded.refreshed_at, last_error = null
+"""
+
+
+async def save_tokens(
+    connection: EngineConnection, vault: Vault, connection_id: int, tokens: Tokens
+) -> None:
+    """Writes the pair, sealed, in the caller's transaction."""
+    await connection.execute(
+        _SAVE,
+        {
+            "id": connection_id,
+            "access": vault.seal(tokens.access_token),
+            "refresh": vault.seal(tokens.refresh_token),
+            "expires": tokens.expires_in,
+            "refresh_expires": tokens.refresh_expires_in,
+            "scopes": tokens.scopes,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    """A pair that the provider gave and Postgres does not hold yet, and what it was got for."""
+
+    tokens: Tokens
+    spent: str = field(repr=False)
+
+
+class TokenSource:
+    """The access token of one connection, fresh whenever it is asked for."""
+
+    def __init__(
+        self, pool: EnginePool, vault: Vault, oauth: OAuthClient, connection_id: int
+    ) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._oauth = oauth
+        self._connection_id = connection_id
+        self._token: str | None = None
+        self._until = 0.0  # monotonic: when `_token` should be refreshed
+        self._unsaved: _Unsaved | None = None
+        self._refreshing: asyncio.Task[str] | None = None
+
+    async def access_token(self) -> str:
+        """A token that is good for some minutes more.
+
+        Raises NeedsReauth (the grant is gone; the connection now says so), Unreachable,
+        ProviderFault, ProviderRefusal (the app's secret is wrong).
+        """
+        if self._token is not None and monotonic() < self._until:
+            return self._token
+        return await self._join(stale=None)
+
+    async def renew(self, stale: str) -> str:
+        """Another token than `stale`, which the provider refused. Raises as `access_token`."""
+        if self._token is not None and self._token != stale and monotonic() < self._until:
+            return self._token
+        return await self._join(stale=stale)
+
+    async def _join(self, stale: str | None) -> str:
+        """One refresh in this process, whoever asks; a caller's cancellation does not end it."""
+        while True:
+            if self._refreshing is None:
+                self._refreshing = asyncio.create_task(self._refresh(stale))
+                self._refreshing.add_done_callback(self._done)
+            token = await asyncio.shield(self._refreshing)
+            if token != stale:
+                return token
+            # A refresh that was under way before `stale` was refused may have given just that.
+
+    def _done(self, task: asyncio.Task[str]) -> None:
+        self._refreshing = None
+        if not task.cancelled():
+            task.exception()  # looked at: whoever waits gets it, and if nobody waits it is logged
+
+    async def _refresh(self, stale: str | None) -> str:
+        if self._unsaved is not None:
+            await self._save_again(self._unsaved)
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                found = await self._refresh_locked(connection, stale)
+        except (errors.OperationalError, PoolTimeout):
+            if self._unsaved is None:
+                raise
+            found = self._unsaved.tokens
+            await self._save_again(self._unsaved)
+        if isinstance(found, NeedsReauth):
+            raise found
+        if isinstance(found, str):
+            return found
+        self._unsaved = None
+        log.info("tokens refreshed", connection_id=self._connection_id)
+        return self._keep(found.access_token, found.expires_in)
+
+    async def _refresh_locked(
+        self, connection: EngineConnection, stale: str | None
+    ) -> str | Tokens | NeedsReauth:
+        """The stored token where it is still good; else new ones, written but not committed.
+
+        NeedsReauth is returned, not raised: what is noted about it must be committed.
+        """
+        row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
+        if row is None:
+            raise NeedsReauth("The connection has no token yet.")
+        sealed, sealed_refresh, left = row
+        current = self._vault.open(sealed) if sealed is not None else None
+        usable = current is not None and current != stale
+        if current is not None and usable and (left or 0.0) > MARGIN_SECONDS:
+            return self._keep(current, left)
+        spent = self._vault.open(sealed_refresh)
+        try:
+            tokens = await self._oauth.refresh(spent)
+        except NeedsReauth as error:
+            await self._mark_gone(connection, error)
+            return error
+        except ProviderUnavailable:
+            if current is not None and usable and (left or 0.0) > 5.0:
+                return current  # not kept: the next call tries to refresh again
+            raise
+        self._unsaved = _Unsaved(tokens, spent)
+        await save_tokens(connection, self._vault, self._connection_id, tokens)
+        return tokens
+
+    async def _save_again(self, unsaved: _Unsaved) -> None:
+        """The commit failed and the provider has already rotated: the pair must not be lost."""
+        for attempt in range(_SAVE_ATTEMPTS):
+            try:
+                async with self._pool.connection() as connection, connection.transaction():
+                    row = await (
+                        await connection.execute(_SELECT, [self._connection_id])
+                    ).fetchone()
+                    # Another process may have refreshed meanwhile: then its pair is the newer.
+                    if row is not None and self._vault.open(row[1]) == unsaved.spent:
+                        await save_tokens(
+                            connection, self._vault, self._connection_id, unsaved.tokens
+                        )
+            except (errors.OperationalError, PoolTimeout):
+                log.warning("tokens not saved yet", connection_id=self._connection_id)
+                if attempt == _SAVE_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(0.2 * 2**attempt)
+            else:
+                self._unsaved = None
+                return
+
+    async def _mark_gone(self, connection: EngineConnection, error: NeedsReauth) -> None:
+        """The connection waits for a person. Its tokens stay: a refusal can be a mistake."""
+        await connection.execute(
+            "update sqlsync.token set last_error = %s where connection_id = %s",
+            [str(error), self._connection_id],
+        )
+        await connection.execute(
+            "update sqlsync.connection set state = 'needs_reauth', state_reason = %s where id = %s",
+            [str(error), self._connection_id],
+        )
+
+    def _keep(self, token: str, seconds: float) -> str:
+        self._token = token
+        self._until = monotonic() + max(0.0, seconds - MARGIN_SECONDS)
+        return token
