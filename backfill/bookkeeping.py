@@ -98,7 +98,8 @@ async def note_changes(
         on_cdc(
             connection,
             "update {cdc} set"
-            " last_change_at = case when %(changed)s then clock_timestamp() else last_change_at end,"
+            " last_change_at = case when %(changed)s then clock_timestamp()"
+            " else last_change_at end,"
             " lag_seconds = case when %(changed)s and %(newest)s::timestamptz is not null then"
             " greatest(0, round(extract(epoch from clock_timestamp() - %(newest)s), 3))"
             " else lag_seconds end,"

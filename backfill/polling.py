@@ -1,9 +1,8 @@
 """Asks a connection's change feed what is new, and mirrors it.
 
-All objects share one call where they can. A full answer is split; where one object alone has
-too many changes, or its watermark is older than the feed remembers, its history is read anew,
-with a sweep. Each object's rows and watermark are one transaction, so that an error of one
-leaves the others as they should be.
+All objects share one call where they can. Where the feed does not reach back to an object's
+watermark its history is read anew, with a sweep. Each object's rows and watermark are one
+transaction, so that an error of one leaves the others as they should be.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from backfill.bookkeeping import (
 from backfill.connections import Connection
 from backfill.fence import Ownership, hold
 from backfill.options import Engine
-from backfill.refresh import refresh
 from backfill.windows import HistoryNeeded, Question, changes_window, halves, questions
 from schema.model import ObjectSpec
-from sqlsync.errors import ProviderRefusal
+from sqlsync.database import sql
+from sqlsync.errors import HistoryTooOld, ProviderRefusal
 from sqlsync.mirror.ingest import ingest, remove
 from sqlsync.providers.base import Changes, Provider, Record, Tombstone
 
@@ -48,7 +47,7 @@ async def poll_changes(
     """
     async with engine.pool.connection() as session:
         rows = await object_rows(session, connection)
-    now = await provider.now()
+        now = await database_time(session)  # good enough for a horizon of weeks
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
     for row in rows:
@@ -95,15 +94,35 @@ async def _ask(
     owner: Ownership,
     question: Question,
 ) -> int:
-    """One call, or the calls it has to be split into. Returns how many rows changed."""
+    """One question, or its halves where one of its objects is refused. Returns rows changed."""
     specs = [provider.catalog.by_table[table] for table in question.tables]
     async with engine.pool.connection() as session:
         fetched_at = await database_time(session)
     try:
         answer = await provider.changes(specs, question.since)
+    except HistoryTooOld as error:
+        await _read_anew(engine, connection, question.tables, str(error))
+        return 0
     except ProviderRefusal as refusal:
-        if (parts := halves(question.tables)) is not None:
-            return await _ask_parts(engine, connection, provider, owner, question, parts)
+        return await _refused(engine, connection, provider, owner, question, refusal)
+    changed = await _apply(engine, connection, owner, specs, answer, fetched_at)
+    for spec in specs:
+        if spec.table in answer.incomplete_tables:
+            await _check_count(engine, connection, provider, spec)
+    return changed
+
+
+async def _refused(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    owner: Ownership,
+    question: Question,
+    refusal: ProviderRefusal,
+) -> int:
+    """Finds the object that the provider will not tell about; the others go on."""
+    parts = halves(question.tables)
+    if parts is None:
         async with engine.pool.connection() as session:
             await note_error(
                 session,
@@ -114,22 +133,6 @@ async def _ask(
             )
         log.error("%s.%s: %s", connection.schema_name, question.tables[0], refusal)
         return 0
-    if not answer.complete:
-        if (parts := halves(question.tables)) is not None:
-            return await _ask_parts(engine, connection, provider, owner, question, parts)
-        await _read_anew(engine, connection, question.tables, "more changed than the feed can tell")
-        return 0
-    return await _apply(engine, connection, provider, owner, specs, answer, fetched_at)
-
-
-async def _ask_parts(
-    engine: Engine,
-    connection: Connection,
-    provider: Provider,
-    owner: Ownership,
-    question: Question,
-    parts: Sequence[Sequence[str]],
-) -> int:
     changed = 0
     for tables in parts:
         part = Question(tuple(tables), question.since)
@@ -137,10 +140,30 @@ async def _ask_parts(
     return changed
 
 
+async def _check_count(
+    engine: Engine, connection: Connection, provider: Provider, spec: ObjectSpec
+) -> None:
+    """After more changes than the feed can hold: were there deletions it did not tell of?
+
+    The records that changed have been asked for by time and are mirrored. If we hold as many
+    as the provider counts, none is missing; else the history is read anew, with a sweep.
+    """
+    counted = await provider.count(spec)
+    async with engine.pool.connection() as session:
+        found = await session.execute(
+            sql.SQL("select count(*) from {}").format(
+                sql.Identifier(connection.schema_name, spec.table)
+            )
+        )
+        row = await found.fetchone()
+    if counted is None or row is None or row[0] != counted:
+        why = "more changed than the change feed can tell, and the numbers of records differ"
+        await _read_anew(engine, connection, [spec.table], why)
+
+
 async def _apply(
     engine: Engine,
     connection: Connection,
-    provider: Provider,
     owner: Ownership,
     specs: Sequence[ObjectSpec],
     answer: Changes,
@@ -159,7 +182,6 @@ async def _apply(
             changed += await _apply_one(
                 engine,
                 connection,
-                provider,
                 owner,
                 spec,
                 records[spec.table],
@@ -179,7 +201,6 @@ async def _apply(
 async def _apply_one(
     engine: Engine,
     connection: Connection,
-    provider: Provider,
     owner: Ownership,
     spec: ObjectSpec,
     records: Sequence[Record],
@@ -187,13 +208,7 @@ async def _apply_one(
     answered_at: datetime,
     fetched_at: datetime,
 ) -> int:
-    changed = 0
-    gone = [t.id for t in tombstones]
-    if gone and spec.kind != "transaction":
-        # A name that was made inactive can be reported as deleted: it is read once.
-        done = await refresh(engine, connection, provider, spec, gone, noticed_by="poll")
-        changed += done.changed + done.removed
-        gone = []
+    gone = {t.id for t in tombstones}
     newest = max((r.updated_at for r in records if r.updated_at is not None), default=None)
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
@@ -201,7 +216,7 @@ async def _apply_one(
             session,
             connection.schema_name,
             spec,
-            [r.raw for r in records if r.id not in set(gone)],
+            [r.raw for r in records if r.id not in gone],
             noticed_by="poll",
             fetched_at=fetched_at,
             children=engine.options.children,
@@ -220,4 +235,4 @@ async def _apply_one(
             session, connection, spec.table, result, removed=len(removal.removed), newest=newest
         )
         await note_polled(session, connection, [spec.table], answered_at)
-    return changed + result.changed + len(removal.removed)
+    return result.changed + len(removal.removed)

@@ -1,0 +1,243 @@
+"""The HTTP door: webhooks from providers, consents, health and metrics.
+
+A delivery is verified over its raw bytes, stored, and answered; following it is the worker's.
+Nothing of an unverified body is stored or looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import html
+import logging
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from sqlsync.channels import INBOX_CHANNEL, WORK_CHANNEL
+from sqlsync.console.metrics import WebMetrics
+from sqlsync.database import EnginePool, PoolTimeout, errors
+from sqlsync.errors import ConfigError, DatabaseUnavailable, ProviderError, SqlsyncError
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 1_000_000  # bytes; deliveries are some kilobytes
+HEALTH_SECONDS = 2.0
+
+# (raw body, headers) -> whether the provider signed exactly these bytes
+Verifier = Callable[[bytes, Mapping[str, str]], bool]
+
+
+class Consents(Protocol):
+    """How a person lets us into a company's books."""
+
+    async def begin(self, provider: str, name: str) -> str:
+        """The provider's address to send the person to. Raises ConfigError."""
+        ...
+
+    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
+        """Takes the callback's query; returns the connection's name.
+
+        Raises ConfigError where `state` is not one of ours or the person said no, or a
+        ProviderError where the tokens could not be had.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the door needs. verifiers: by provider; one that is missing takes no deliveries."""
+
+    pool: EnginePool
+    verifiers: Mapping[str, Verifier]
+    consents: Consents
+
+
+def web_app(web: Web) -> Starlette:
+    """The routes, ready to be served."""
+    door = _Door(web)
+    return Starlette(
+        routes=[
+            Route("/webhooks/{provider}", door.webhook, methods=["POST"]),
+            Route("/healthz", door.health),
+            Route("/metrics", door.metrics),
+            Route("/connect/{provider}", door.connect),
+            Route("/oauth/callback/{provider}", door.callback),
+        ]
+    )
+
+
+async def run_web(
+    web: Web,
+    host: str,
+    port: int,
+    *,
+    stopping: asyncio.Event,
+    on_ready: Callable[[str, int], None] | None = None,
+) -> None:
+    """Serves until `stopping` is set. on_ready gets the address; port 0 takes a free one.
+
+    Raises ConfigError where the address cannot be listened on.
+    """
+    try:
+        listener = socket.create_server((host, port), backlog=512)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}", hint="Check web.listen."
+        ) from error
+    config = uvicorn.Config(
+        web_app(web), log_level="warning", access_log=False, lifespan="off", server_header=False
+    )
+    server = _Server(config)
+    started = asyncio.create_task(server.listening.wait())
+    bound = listener.getsockname()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        if on_ready is not None and server.started:
+            on_ready(str(bound[0]), int(bound[1]))
+        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        started.cancel()
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and leaves signals to the command that runs it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Door:
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._metrics = WebMetrics()
+
+    async def webhook(self, request: Request) -> Response:
+        provider = request.path_params["provider"]
+        verifier = self._web.verifiers.get(provider)
+        if verifier is None:
+            return PlainTextResponse("unknown provider\n", status_code=404)
+        body = await _body(request)
+        if body is None:
+            self._metrics.delivery(provider, "too_large")
+            return PlainTextResponse("the body is too large\n", status_code=413)
+        if not verifier(body, request.headers):
+            self._metrics.delivery(provider, "refused")
+            log.warning("A webhook for %s with a wrong signature was refused", provider)
+            return PlainTextResponse("wrong signature\n", status_code=401)
+        try:
+            stored = await self._store(provider, body)
+        except (errors.Error, PoolTimeout, DatabaseUnavailable) as error:
+            # Not answered with 200, so the provider sends it again.
+            log.error("A webhook for %s could not be stored: %s", provider, error)
+            self._metrics.delivery(provider, "failed")
+            return PlainTextResponse("try again\n", status_code=503)
+        self._metrics.delivery(provider, "stored" if stored else "repeated")
+        return PlainTextResponse("ok\n")
+
+    async def _store(self, provider: str, body: bytes) -> bool:
+        """False where the same delivery is there already; one given up is taken up again."""
+        async with self._web.pool.connection(timeout=2.0) as session, session.transaction():
+            found = await session.execute(
+                "insert into sqlsync.inbox as i (provider, body, body_hash) values (%s, %s, %s)"
+                " on conflict (provider, body_hash) do update set state = 'new', attempts = 0,"
+                " due_at = clock_timestamp(), error = null where i.state = 'failed'"
+                " returning id",
+                [provider, body, hashlib.sha256(body).digest()],
+            )
+            stored = await found.fetchone() is not None
+            await session.execute("select pg_notify(%s, '')", [INBOX_CHANNEL])
+        return stored
+
+    async def health(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                async with self._web.pool.connection(timeout=HEALTH_SECONDS) as session:
+                    await session.execute("select 1")
+        except (errors.Error, PoolTimeout, DatabaseUnavailable, TimeoutError):
+            return PlainTextResponse("the database cannot be reached\n", status_code=503)
+        return PlainTextResponse("ok\n")
+
+    async def metrics(self, request: Request) -> Response:
+        try:
+            text = await self._metrics.text(self._web.pool)
+        except (errors.Error, PoolTimeout, DatabaseUnavailable):
+            return PlainTextResponse("the database cannot be reached\n", status_code=503)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    async def connect(self, request: Request) -> Response:
+        provider = request.path_params["provider"]
+        name = request.query_params.get("name", provider)
+        try:
+            return RedirectResponse(await self._web.consents.begin(provider, name), 302)
+        except SqlsyncError as error:
+            return _page("Not connected", error.message, error.hint, status_code=400)
+
+    async def callback(self, request: Request) -> Response:
+        provider = request.path_params["provider"]
+        try:
+            name = await self._web.consents.finish(provider, dict(request.query_params))
+        except ProviderError as error:
+            return _page("Not connected", error.message, error.hint, status_code=502)
+        except SqlsyncError as error:
+            return _page("Not connected", error.message, error.hint, status_code=400)
+        async with self._web.pool.connection() as session:
+            await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
+        return _page("Connected", f"{name} is connected. Its tables are being filled.", None)
+
+
+async def _body(request: Request) -> bytes | None:
+    """None where it is larger than a delivery can be; then the rest is not read."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _page(title: str, text: str, hint: str | None, *, status_code: int = 200) -> HTMLResponse:
+    more = f"<p>{html.escape(hint)}</p>" if hint else ""
+    headers: dict[str, Any] = {
+        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
+    return HTMLResponse(
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{html.escape(title)} · sqlsync</title>"
+        "<style>body{font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em}</style>"
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>{more}",
+        status_code=status_code,
+        headers=headers,
+    )
