@@ -86,13 +86,18 @@ class EmbeddedPostgres:
     def temporary(cls) -> Iterator[EmbeddedPostgres]:
         """A fresh server for tests and demos, gone afterwards. Not durable, and fast for it."""
         _sweep_temporary()
-        directory = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
-        server = cls(directory, durable=False)
+        # It gets the name that a sweep looks for only when it is in use.
+        fresh = Path(tempfile.mkdtemp(prefix="sqlsync-new-"))
+        server = cls(fresh.with_name(TEMPORARY_PREFIX + fresh.name[-8:]), durable=False)
+        users = _use(fresh)
+        fresh.rename(server.directory)
         try:
             with server:
+                users.close()
                 yield server
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            users.close()
+            shutil.rmtree(server.directory, ignore_errors=True)
 
     # -- what callers ask ------------------------------------------------------------------
 
@@ -145,9 +150,7 @@ class EmbeddedPostgres:
         _make_directory(self.directory, 0o700)
         with self._lock():
             self._start_locked()
-            users = (self.directory / "users").open("a")
-            fcntl.flock(users, fcntl.LOCK_SH)
-            self._users = users
+            self._users = _use(self.directory)
         if self._database is not None:
             ensure_database(self.url(), self._database)
 
@@ -317,8 +320,8 @@ def _sweep_temporary() -> None:
     """Ends temporary servers whose test run was killed: nobody holds their `users` file."""
     for directory in Path(tempfile.gettempdir()).glob(TEMPORARY_PREFIX + "*"):
         try:
-            users = (directory / "users").open("a")
-        except OSError:  # another user's, or just being made or removed
+            users = (directory / "users").open()
+        except OSError:  # another user's, or just being removed
             continue
         with users:
             try:
@@ -328,6 +331,13 @@ def _sweep_temporary() -> None:
             server = EmbeddedPostgres(directory, durable=False)
             server._stop_server("immediate")
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _use(directory: Path) -> IO[str]:
+    """The lock that says: this process uses the server. Held until closed, or our end."""
+    users = (directory / "users").open("a")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    return users
 
 
 def _make_directory(path: Path, mode: int) -> None:
