@@ -51,3 +51,15 @@ class WriteResult:
     payload: bytes = b""
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class CancelToken:
+    """How a door stops a write that has not been sent. One a statement.
+
+    The door sets `cancelled`; the engine sets `sent` at the moment the first request goes out,
+    and after that a cancel is too late.
+    """
+
+    cancelled: bool = False
+    sent: bool = False

@@ -48,6 +48,7 @@ class PlannedStep:
 
     rows: indexes of the changes it carries. inverse: the kind of step that would undo it, None
     where nothing does. deferred: it waits for the client's COMMIT.
+    label: names the row where the statement has several, else empty.
     """
 
     step: Step
@@ -340,10 +341,14 @@ class _Planner:
             deferred=self._request.explicit_block
             and inverse is None
             and step.kind is not StepKind.CREATE,
-            label=row_label(group.rows[0] + 1, len(self._request.changes), row),
+            label=self._label(group, row),
             provisional_id=provisional_id,
             new_children=new_children,
         )
+
+    def _label(self, group: _Group, row: Mapping[str, Any]) -> str:
+        count = len(self._request.changes)
+        return row_label(group.rows[0] + 1, count, row) if count > 1 else ""
 
     # -- parts -----------------------------------------------------------------------------
 

@@ -1,0 +1,231 @@
+"""Takes writes back at the provider, newest first, until they are undone or a person must look.
+
+A compensation is a write like any other: what it sends is committed before it goes out, under a
+key of its own, so that a crash in its middle does no harm. While the provider is down an entry
+stays `undoing`, and recovery tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from sqlsync.errors import (
+    NotFound,
+    OutcomeUnknown,
+    ProviderError,
+    ProviderRefusal,
+    ProviderUnavailable,
+    SqlsyncError,
+    StaleVersion,
+)
+from sqlsync.providers.base import Call, Provider, Record, Step, StepKind, Tombstone
+from sqlsync.writes.directory import Providers
+from sqlsync.writes.journal import Entry, Journal, Lost
+from sqlsync.writes.mirroring import Mirroring
+from sqlsync.writes.payload import Payload
+from sqlsync.writes.plan import inverse_of
+from sqlsync.writes.transitions import State
+from sqlsync.writes.undo import (
+    PAST,
+    Already,
+    Cannot,
+    decide_undo,
+    undo_from_json,
+    undo_to_json,
+)
+from sqlsync.writes.words import prefix
+
+_log = logging.getLogger(__name__)
+_STALE_ATTEMPTS = 5
+_MIRROR_SECONDS = 1.0  # how long a client that rolled back waits for the mirror to follow
+
+
+@dataclass(slots=True)
+class Undone:
+    """What came of taking writes back.
+
+    notices: what could not be undone. waiting: entries that stay `undoing` for now.
+    """
+
+    notices: list[str] = field(default_factory=list)
+    waiting: list[Entry] = field(default_factory=list)
+
+
+class Compensation:
+    """Undoes acknowledged entries. Holds no state: that is the journal's."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        providers: Providers,
+        mirroring: Mirroring,
+        busy: set[UUID],
+    ) -> None:
+        """busy: entries somebody in this process works on; ours are put there."""
+        self._journal = journal
+        self._providers = providers
+        self._mirroring = mirroring
+        self._busy = busy
+
+    async def undo(self, entries: Sequence[Entry], *, forward: bool = False) -> Undone:
+        """Takes acknowledged entries back, newest first. Never raises for the provider.
+
+        forward: nobody is there to be told (after a crash); what cannot be undone at all then
+        counts as done, and the mirror follows it. Otherwise it is parked, the mirror follows
+        it just the same.
+        """
+        result = Undone()
+        reversible: list[Entry] = []
+        for entry in entries:
+            provider = await self._provider(entry, result)
+            if provider is None:
+                reversible.append(entry)  # marked below, and tried again later
+                continue
+            if inverse_of(entry.kind, provider.catalog.by_table[entry.table]) is None:
+                await self._follow(provider, entry, result, forward=forward)
+            else:
+                reversible.append(entry)
+        # All are marked before the first call, so that a crash leaves none behind.
+        won = set(await self._journal.move([e.id for e in reversible], State.UNDOING))
+        await self.carry_on([entry for entry in reversible if entry.id in won], result)
+        return result
+
+    async def carry_on(self, entries: Sequence[Entry], result: Undone | None = None) -> Undone:
+        """Goes on with entries that are `undoing`, newest first, up to one that must wait."""
+        result = result if result is not None else Undone()
+        ids = {entry.id for entry in entries} - self._busy
+        self._busy |= ids
+        try:
+            return await self._carry_on([entry for entry in entries if entry.id in ids], result)
+        finally:
+            self._busy -= ids
+
+    async def _carry_on(self, entries: Sequence[Entry], result: Undone) -> Undone:
+        tasks: list[asyncio.Task[None]] = []
+        ordered = sorted(entries, key=lambda entry: entry.seq, reverse=True)
+        for index, entry in enumerate(ordered):
+            try:
+                task = await self._undo_one(entry, result)
+            except Lost:
+                continue  # another process has it
+            except SqlsyncError as error:
+                await self._journal.note(entry.id, error)
+                waiting = ordered[index:]
+                result.waiting.extend(waiting)
+                result.notices.extend(
+                    f"{past(e)}; it will be undone when the provider can be reached"
+                    for e in waiting
+                )
+                break
+            if task is not None:
+                tasks.append(task)
+        await self._mirroring.settle(tasks, _MIRROR_SECONDS)
+        return result
+
+    async def _undo_one(self, entry: Entry, result: Undone) -> asyncio.Task[None] | None:
+        provider = await self._providers.for_connection(entry.connection_id)
+        schema_name = await self._journal.schema_name(entry.connection_id)
+        spec = provider.catalog.by_table[entry.table]
+        record_id = entry.record_id
+        assert record_id is not None
+        for _ in range(_STALE_ATTEMPTS):
+            if entry.undo is not None and entry.undo_key is not None:
+                step = undo_from_json(spec, entry.undo)
+            else:
+                current = await provider.fetch(spec, record_id)
+                decision = decide_undo(provider.catalog, entry, current)
+                payload = Payload(schema_name)
+                if current is None:
+                    payload.deletes.append((spec, record_id))
+                else:
+                    payload.upserts.append((spec, current.raw))
+                if isinstance(decision, Already):
+                    await self._journal.move([entry.id], State.UNDONE, decision.reason)
+                    return self._mirroring.soon(payload)
+                if isinstance(decision, Cannot):
+                    await self._park(entry, decision.reason, result)
+                    return self._mirroring.soon(payload)
+                step = decision.step
+                entry = await self._journal.set_undo(entry, next_key(entry), undo_to_json(step))
+            outcome = await self._send(provider, entry, step)
+            if isinstance(outcome, Record | Tombstone):
+                await self._journal.move([entry.id], State.UNDONE)
+                payload = Payload(schema_name)
+                if isinstance(outcome, Record):
+                    payload.upserts.append((spec, outcome.raw))
+                else:
+                    payload.deletes.append((spec, outcome.id))
+                return self._mirroring.soon(payload)
+            if isinstance(outcome, NotFound):
+                about = prefix(provider.catalog, spec, record_id)
+                await self._journal.move([entry.id], State.UNDONE, f"{about} is gone")
+                payload = Payload(schema_name, deletes=[(spec, record_id)])
+                return self._mirroring.soon(payload)
+            if not isinstance(outcome, StaleVersion):
+                await self._park(entry, f"{past(entry)}, cannot be undone: {outcome}", result)
+                return self._mirroring.refresh_soon(provider, schema_name, spec, record_id)
+            entry = replace(entry, undo=None)  # the next try is another one
+        raise ProviderUnavailable(f"{past(entry)}: it keeps changing while it is being undone")
+
+    async def _send(
+        self, provider: Provider, entry: Entry, step: Step
+    ) -> Record | Tombstone | ProviderError:
+        assert entry.undo_key is not None
+        try:
+            (outcome,) = await provider.send(Call(entry.undo_key, (step,)))
+        except ProviderRefusal as error:
+            return error
+        if isinstance(outcome, ProviderUnavailable | OutcomeUnknown):
+            raise outcome
+        return outcome
+
+    async def _park(self, entry: Entry, reason: str, result: Undone) -> None:
+        if await self._journal.move([entry.id], State.PARKED, reason):
+            _log.error("a write needs a person: %s (journal entry %s)", reason, entry.id)
+            result.notices.append(reason)
+
+    async def _follow(
+        self, provider: Provider, entry: Entry, result: Undone, *, forward: bool
+    ) -> None:
+        """What has no inverse stays done; the mirror must show it."""
+        spec = provider.catalog.by_table[entry.table]
+        about = prefix(provider.catalog, spec, entry.record_id)
+        reason = f"{about} {PAST[entry.kind]}, which cannot be undone"
+        schema_name = await self._journal.schema_name(entry.connection_id)
+        payload = Payload(schema_name)
+        assert entry.record_id is not None
+        if entry.answer is not None:
+            payload.upserts.append((spec, entry.answer.encode()))
+        elif entry.kind is StepKind.DELETE:
+            payload.deletes.append((spec, entry.record_id))
+        if forward:
+            await self._journal.mirrored(
+                [entry.id], f"{reason}; the client's transaction did not commit"
+            )
+            _log.warning("%s; the mirror follows (journal entry %s)", reason, entry.id)
+            result.notices.append(reason)
+        else:
+            await self._park(entry, reason, result)
+        self._mirroring.soon(payload)
+
+    async def _provider(self, entry: Entry, result: Undone) -> Provider | None:
+        try:
+            return await self._providers.for_connection(entry.connection_id)
+        except SqlsyncError as error:
+            await self._journal.note(entry.id, error)
+            return None
+
+
+def past(entry: Entry) -> str:
+    """ "invoice `12` was created": for journal and log, where no catalog is at hand."""
+    return f"{entry.table} `{entry.record_id}` {PAST[entry.kind]}"
+
+
+def next_key(entry: Entry) -> str:
+    """The key of the next compensation of an entry: at most 36 characters."""
+    number = 0 if entry.undo_key is None else int(entry.undo_key.rpartition("-u")[2]) + 1
+    return f"{entry.id.hex}-u{number}"

@@ -1,0 +1,188 @@
+"""How a write that must not stand is taken back, or why it cannot be. Pure.
+
+Source: DESIGN section 3, "Explicit transactions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from schema.model import Catalog, ObjectSpec, Writable
+from schema.rows import record_row, row_changes_to_fields
+from sqlsync.providers.base import Record, Step, StepKind
+from sqlsync.writes.journal import Entry
+from sqlsync.writes.lists import without_provider_rows
+from sqlsync.writes.plan import ACTIVE_COLUMN, inverse_of
+from sqlsync.writes.values import (
+    MISSING,
+    decode,
+    encode,
+    get_path,
+    leaves,
+    merge,
+    same,
+    same_or_absent,
+    set_path,
+)
+from sqlsync.writes.words import prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """This step takes the write back."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Already:
+    """There is nothing left to take back: the record is gone, or as it was."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cannot:
+    """A person must look; `reason` is one sentence for them."""
+
+    reason: str
+
+
+def decide_undo(catalog: Catalog, entry: Entry, current: Record | None) -> Undo | Already | Cannot:
+    """entry: acknowledged. current: the record as the provider holds it now, None when gone."""
+    spec = catalog.by_table[entry.table]
+    about = prefix(catalog, spec, entry.record_id)
+    inverse = inverse_of(entry.kind, spec)
+    if inverse is None:
+        return Cannot(f"{about} {PAST[entry.kind]}, which cannot be undone")
+    if current is None:
+        return Already(f"{about} is gone")
+    if entry.kind in (StepKind.DEACTIVATE, StepKind.REACTIVATE):
+        active = record_row(spec, current.raw).get(ACTIVE_COLUMN)
+        if active is not (entry.kind is StepKind.REACTIVATE):
+            return Already(f"{about} is already as it was")
+        return Undo(Step(inverse, spec, {}, current.id, current.raw))
+    fields: dict[str, Any] = decode(entry.fields)
+    then = decode(entry.answer or "{}")
+    now = decode(current.raw)
+    changed = touched_since(spec, fields, then, now, ignore_row_keys=True)
+    if changed is not None:
+        return Cannot(
+            f"{about} {PAST[entry.kind]}, and cannot be set back:"
+            f" somebody changed {'.'.join(changed)} since"
+        )
+    if entry.kind is StepKind.CREATE:
+        return Undo(Step(inverse, spec, {}, current.id, current.raw))
+    restored = restored_fields(spec, fields, entry.before or "{}", entry.answer or "{}", now)
+    return Undo(Step(inverse, spec, restored, current.id, current.raw))
+
+
+PAST: Mapping[StepKind, str] = {
+    StepKind.CREATE: "was created",
+    StepKind.UPDATE: "was changed",
+    StepKind.DELETE: "was deleted",
+    StepKind.VOID: "was voided",
+    StepKind.DEACTIVATE: "was made inactive",
+    StepKind.REACTIVATE: "was made active",
+}
+
+
+def touched_since(
+    spec: ObjectSpec,
+    fields: Mapping[str, Any],
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    ignore_row_keys: bool = False,
+) -> tuple[str, ...] | None:
+    """The first member of `fields` that differs between two states of a record, or None.
+
+    Members that the write does not touch may differ: a payment changes an invoice's balance,
+    and that is no reason to stop. ignore_row_keys: rows of lists are compared without their ids.
+    """
+    keys = {child.path: child.key for child in spec.children if child.key and ignore_row_keys}
+    for path, _ in leaves(fields):
+        one, other = (_comparable(spec, get_path(r, path), keys.get(path)) for r in (then, now))
+        if not same_or_absent(one, other):
+            return path
+    return None
+
+
+def restored_fields(
+    spec: ObjectSpec,
+    fields: Mapping[str, Any],
+    before: str,
+    answer: str,
+    now: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What to send so that the record is as it was before the write.
+
+    That is every member the write touched, and every writable column that the provider changed
+    along with it (a due date that followed the date, a name that got a suffix).
+    """
+    was, became = record_row(spec, before.encode()), record_row(spec, answer.encode())
+    followed = {
+        field.column: was[field.column]
+        for field in spec.fields
+        if field.writable is Writable.ALWAYS
+        and field.type.value != "jsonb"
+        and not same(was[field.column], became[field.column])
+    }
+    restored = row_changes_to_fields(spec, followed)
+    record = decode(before)
+    keys = {child.path: child.key for child in spec.children}
+    for path, _ in leaves(fields):
+        old = get_path(record, path)
+        if isinstance(old, list):
+            old = _sendable(without_provider_rows(spec, old), keys.get(path), get_path(now, path))
+        part: dict[str, Any] = {}
+        set_path(part, path, None if old is MISSING else old)
+        merge(restored, part)
+    return restored
+
+
+def undo_to_json(step: Step) -> bytes:
+    """A compensation as the journal keeps it, so that it can be sent again unchanged."""
+    base = decode(step.base) if step.base is not None else None
+    return encode({"kind": step.kind.value, "id": step.id, "fields": step.fields, "base": base})
+
+
+def undo_from_json(spec: ObjectSpec, text: str) -> Step:
+    """The other way."""
+    held = decode(text)
+    base = encode(held["base"]) if held["base"] is not None else None
+    return Step(StepKind(held["kind"]), spec, held["fields"], held["id"], base)
+
+
+def _comparable(spec: ObjectSpec, value: Any, key: str | None) -> Any:
+    if not isinstance(value, list):
+        return value
+    rows = without_provider_rows(spec, value)
+    if key is None:
+        return rows
+    return [
+        {name: member for name, member in row.items() if name != key}
+        if isinstance(row, Mapping)
+        else row
+        for row in rows
+    ]
+
+
+def _sendable(rows: list[Any], key: str | None, present: Any) -> list[Any]:
+    """Rows of the past: those the record no longer has are sent as new ones, without id."""
+    if key is None:
+        return rows
+    known = (
+        {row.get(key) for row in present if isinstance(row, Mapping)}
+        if isinstance(present, list)
+        else set()
+    )
+    found = []
+    for row in deepcopy(rows):
+        if isinstance(row, dict) and row.get(key) not in known:
+            row.pop(key, None)
+        found.append(row)
+    return found
