@@ -115,6 +115,8 @@ async def connect_upstream(
     except TimeoutError:
         seconds = f"{target.connect_timeout_seconds:g}"
         raise unreachable(target, f"no answer within {seconds} seconds") from None
+    except ssl.SSLCertVerificationError as error:
+        raise unreachable(target, f"its certificate: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise unreachable(target, f"TLS: {error.reason or error}") from error
     except OSError as error:
