@@ -28,6 +28,8 @@ from backfill.schedule import (
     prompt_delay,
 )
 from sqlsync.database import EngineConnection
+from sqlsync.errors import ConfigError
+from sqlsync.mirror.install import install
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,8 @@ class Leader:
             for connection in connections:
                 rows = await object_rows(session, connection)
                 if not rows:
+                    # Who connected it may have died before its tables were made.
+                    await self._install(session, connection)
                     continue
                 state = await self._settle_state(session, connection, rows)
                 await self._histories(connection, rows, busy)
@@ -96,6 +100,18 @@ class Leader:
         for gone in set(self._known) - {c.id for c in connections}:
             self._known.pop(gone)
             self._scheduler.remove_job(f"poll:{gone}")
+
+    async def _install(self, session: EngineConnection, connection: Connection) -> None:
+        catalog = self._engine.catalogs.get(connection.provider)
+        if catalog is None:
+            return
+        try:
+            await install(session, catalog, connection.schema_name, connection.id)
+        except ConfigError as error:
+            if await set_connection_state(
+                session, connection.id, connection.state, f"No tables: {error}"
+            ):
+                log.error("The tables of %s cannot be made: %s", connection.name, error)
 
     async def _busy(self, session: EngineConnection) -> set[str]:
         found = await session.execute(
