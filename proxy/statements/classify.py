@@ -127,7 +127,7 @@ class Classifier:
 
     def _one(self, node: Any, text: str, start: int, end: int) -> Statement:
         if isinstance(node, ast.TransactionStmt):
-            verb = _TRANSACTION_VERBS[node.kind]
+            verb = _TRANSACTION_VERBS[node.kind or enums.TransactionStmtKind.TRANS_STMT_BEGIN]
             return Statement(Kind.TRANSACTION, text, start, end, verb=verb, chain=bool(node.chain))
         if isinstance(node, ast.ExecuteStmt):
             return Statement(Kind.EXECUTE, text, start, end, name=node.name)
@@ -159,7 +159,7 @@ class Classifier:
             )
 
         if isinstance(node, ast.TruncateStmt):
-            for relation in node.relations:
+            for relation in node.relations or ():
                 if self._mirrored(relation):
                     return refuse(
                         f'TRUNCATE of the mirrored table "{relation.relname}" is not supported',
@@ -290,24 +290,24 @@ def _by_id(target: Any) -> tuple[str, str | int] | None:
     """`where id = <text or parameter>` and nothing else, of an UPDATE or DELETE."""
     if not isinstance(target, (ast.UpdateStmt, ast.DeleteStmt)):
         return None
-    where = target.whereClause
+    where: Any = target.whereClause
     others = getattr(target, "fromClause", None) or getattr(target, "usingClause", None)
     if (
         others
         or not isinstance(where, ast.A_Expr)
         or where.kind != enums.A_Expr_Kind.AEXPR_OP
-        or where.name[-1].sval != "="
+        or (where.name or ())[-1].sval != "="
     ):
         return None
     sides = (where.lexpr, where.rexpr)
-    column = next((s for s in sides if isinstance(s, ast.ColumnRef)), None)
-    value = next((s for s in sides if not isinstance(s, ast.ColumnRef)), None)
+    column: Any = next((s for s in sides if isinstance(s, ast.ColumnRef)), None)
+    value: Any = next((s for s in sides if not isinstance(s, ast.ColumnRef)), None)
     if column is None or getattr(column.fields[-1], "sval", None) != "id":
         return None
     while isinstance(value, ast.TypeCast):
         value = value.arg
     if isinstance(value, ast.ParamRef):
-        return ("parameter", value.number)
+        return ("parameter", value.number or 0)
     if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
-        return ("text", value.val.sval)
+        return ("text", value.val.sval or "")
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    PASS = "pass"  # nothing of ours: forward
+    PASS = "none"  # nothing of ours: forward
     WRITE = "write"  # may change a mirrored table: hold its Execute
     TRANSACTION = "transaction"  # BEGIN, COMMIT, SAVEPOINT, …
     PREPARE = "prepare"  # SQL PREPARE of a write
@@ -40,7 +40,10 @@ class Relation:
     columns: tuple[str, ...]  # in table order
     keys: tuple[str, ...]  # what names a row; empty: a view that does not show its id
     base: tuple[str, str] | None = None  # the mirrored table a view is over
-    object_table: str | None = None  # the object whose row it is, or belongs to
+    object_table: str = ""  # the object whose row it is, or belongs to; of a view: its base
+    object_title: str = ""  # "Customer"
+    provider_title: str = ""  # "QuickBooks"
+    is_child: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,14 +72,10 @@ def read_returning(write: Write, relation: Relation) -> Returning:
     outputs = tuple(
         part for item in clause.exprs for part in _outputs(item, write, relation, again)
     )
-    if any(o.width is None for o in outputs) and sum(o.width is None for o in outputs) > 1:
-        if any(o.asked_again for o in outputs):
-            raise CannotReturn(
-                Refusal(
-                    "RETURNING with several stars is not supported here",
-                    "Name the columns.",
-                )
-            )
+    if sum(o.width is None for o in outputs) > 1 and any(o.asked_again for o in outputs):
+        raise CannotReturn(
+            Refusal("RETURNING with several stars is not supported here", "Name the columns.")
+        )
     hidden = "".join(
         f", {qualifier}.{quoted(key)}::pg_catalog.text AS {quoted(f'__key{n}')}"
         for n, key in enumerate(relation.keys)
@@ -94,7 +90,7 @@ def read_returning(write: Write, relation: Relation) -> Returning:
 
 
 def _outputs(item: Any, write: Write, relation: Relation, again: bool) -> list[Output]:
-    value = item.val
+    value: Any = item.val
     joined = bool(
         getattr(write.target, "fromClause", None)
         or getattr(write.target, "usingClause", None)
@@ -102,8 +98,9 @@ def _outputs(item: Any, write: Write, relation: Relation, again: bool) -> list[O
     )
     target_name = write.alias or write.name
     sql = RawStream()(item)
-    if isinstance(value, ast.ColumnRef) and isinstance(value.fields[-1], ast.A_Star):
-        of = value.fields[-2].sval if len(value.fields) > 1 else None
+    fields: tuple[Any, ...] = (value.fields or ()) if isinstance(value, ast.ColumnRef) else ()
+    if fields and isinstance(fields[-1], ast.A_Star):
+        of = fields[-2].sval if len(fields) > 1 else None
         width = len(relation.columns)
         if of is None:
             star = Output(f"{quoted(target_name)}.*", width, again)
@@ -121,7 +118,7 @@ def _outputs(item: Any, write: Write, relation: Relation, again: bool) -> list[O
         if isinstance(node, ast.SubLink):
             return [Output(sql, 1, False)]
         if isinstance(node, ast.ColumnRef):
-            names = [getattr(f, "sval", "*") for f in node.fields]
+            names = [getattr(f, "sval", "*") for f in node.fields or ()]
             if names[-1] in _SYSTEM:
                 return [Output(sql, 1, False)]
             if len(names) > 1 and names[-2] in ("old", "new"):

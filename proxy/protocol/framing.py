@@ -1,0 +1,269 @@
+"""Cuts the two byte streams of a session into messages, as little as can be.
+
+Relaying needs no bodies: both streams are framed by header, and the transport's own bytes
+objects go on as they came. The frontend's Query and Parse are shown whole to a judge, since
+they carry statements; of the backend's messages only those are looked at that tell a state.
+
+Source: PostgreSQL documentation, "Message Formats".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+
+_HEADER = Struct("!BI").unpack_from
+
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC = b"QPBDECHS"
+FUNCTION_CALL, PASSWORD, TERMINATE = b"FpX"
+COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+
+DATA_ROW, COMMAND_COMPLETE, ERROR, NOTICE, READY = b"DCENZ"
+PARAMETER_STATUS, KEY_DATA, AUTHENTICATION, NOTIFICATION = b"SKRA"
+PARSE_COMPLETE, BIND_COMPLETE, CLOSE_COMPLETE = b"123"
+ROW_DESCRIPTION, PARAMETER_DESCRIPTION, NO_DATA, SUSPENDED = b"Ttns"
+COPY_IN, COPY_OUT, COPY_BOTH, EMPTY_QUERY = b"GHWI"
+
+IDLE, IN_BLOCK, FAILED = b"ITE"
+
+# Reading a statement means holding it whole; Postgres itself allows 1 GiB.
+STATEMENT_BYTES = 64 * 1024 * 1024
+
+
+class TooLong(Exception):
+    """A Query or Parse longer than the proxy reads."""
+
+
+class Replies:
+    """How many ReadyForQuery the client is still owed, and for what.
+
+    A Sync sent ahead of a COPY FROM STDIN is eaten by it (when the copy's `G` arrives), and
+    one sent during the copy is ignored.
+    """
+
+    __slots__ = ("copying", "due")
+
+    def __init__(self) -> None:
+        self.due: list[int] = []  # a list: an idle session should cost nothing
+        self.copying = False
+
+    def sent(self, kind: int) -> None:
+        if kind == SYNC and self.copying:
+            return
+        self.due.append(kind)
+
+    def copy_began(self) -> None:
+        self.copying = True
+        if self.due and self.due[0] == SYNC:
+            self.due.clear()
+
+    def ready(self) -> None:
+        self.copying = False
+        if self.due:
+            del self.due[0]
+
+
+class FrontendFramer:
+    """The client's stream, while nothing is held.
+
+    `judge` is called with each whole Query and Parse and says whether it may pass.
+    """
+
+    __slots__ = ("_parts", "_size", "_skip", "executed", "judge", "replies")
+
+    def __init__(self, replies: Replies, judge: Callable[[int, bytes], bool]) -> None:
+        self.replies = replies
+        self.judge = judge
+        self.executed = False  # an Execute passed since the last Sync
+        self._skip = 0  # bytes of a message already on its way
+        self._parts: list[bytes] = []  # of a header, or of a Query or Parse, not yet whole
+        self._size = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Returns (what may pass, the rest from the first message that may not, or None).
+
+        Raises TooLong for a statement beyond STATEMENT_BYTES.
+        """
+        if self._parts:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._size < self._wanted():
+                return b"", None
+            data = b"".join(self._parts)
+            self._parts = []
+        size = len(data)
+        at = self._skip
+        if at > size:
+            self._skip = at - size
+            return data, None
+        self._skip = 0
+        replies = self.replies
+        while at + 5 <= size:
+            kind, length = _HEADER(data, at)
+            end = at + 1 + length
+            if kind == 81 or kind == 80:  # Query, Parse
+                if length > STATEMENT_BYTES:
+                    raise TooLong
+                if end > size:
+                    break
+                if not self.judge(kind, data if end - at == size else data[at:end]):
+                    return data[:at], data[at:]
+                if kind == 81:
+                    replies.sent(kind)
+            elif kind == 83:  # Sync
+                replies.sent(kind)
+                self.executed = False
+            elif kind == 69:  # Execute
+                self.executed = True
+            elif kind == 99 or kind == 102:  # CopyDone, CopyFail
+                replies.copying = False
+            if end > size:
+                self._skip = end - size
+                return data, None
+            if length < 4:  # nonsense: upstream closes the connection
+                self._skip = 1 << 62
+                return data, None
+            at = end
+        if at == size:
+            return data, None
+        self._parts = [data[at:]]
+        self._size = size - at
+        return data[:at], None
+
+    def _wanted(self) -> int:
+        """Bytes needed before the waiting message can be looked at."""
+        if self._size < 5:
+            return 5
+        head = self._parts[0] if len(self._parts[0]) >= 5 else b"".join(self._parts)[:5]
+        kind, length = _HEADER(head, 0)
+        if kind in (QUERY, PARSE):
+            return STATEMENT_BYTES + 5 if length > STATEMENT_BYTES else int(length) + 1
+        return 5
+
+    @property
+    def between_messages(self) -> bool:
+        return not self._skip and not self._parts
+
+    def take_rest(self) -> bytes:
+        """The waiting bytes, for the one who goes on."""
+        rest = b"".join(self._parts)
+        self._parts = []
+        return rest
+
+
+class Splitter:
+    """Whole messages out of a stream, while a session looks at each of them."""
+
+    __slots__ = ("_parts", "_size", "_wanted")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._wanted = 5
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Returns (type, whole message with header) of each message that is complete."""
+        if self._parts:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._size < self._wanted:
+                return []
+            data = b"".join(self._parts)
+            self._parts = []
+        at, size = 0, len(data)
+        self._wanted = 5
+        found = []
+        while at + 5 <= size:
+            kind, length = _HEADER(data, at)
+            end = at + 1 + max(length, 4)
+            if end > size:
+                self._wanted = end - at
+                break
+            found.append((kind, data[at:end]))
+            at = end
+        if at < size:
+            self._parts = [data[at:]]
+        self._size = size - at
+        return found
+
+    def take_rest(self) -> bytes:
+        rest = b"".join(self._parts)
+        self._parts = []
+        self._size = 0
+        return rest
+
+    @property
+    def wanted(self) -> int:
+        """Size of the message that is being collected; 5 where its header is not known."""
+        return self._wanted
+
+
+class BackendFramer:
+    """Upstream's stream, while it is relayed: notices what tells a state, keeps nothing else.
+
+    Every byte fed has been or will be written to the client by the caller.
+    """
+
+    __slots__ = ("_skip", "_tail", "on_key", "on_parameter", "replies", "status")
+
+    def __init__(
+        self,
+        replies: Replies,
+        on_parameter: Callable[[bytes], None],
+        on_key: Callable[[bytes], None],
+    ) -> None:
+        self.replies = replies
+        self.status = 0  # of the last ReadyForQuery: I, T or E
+        self.on_parameter = on_parameter  # body of ParameterStatus
+        self.on_key = on_key  # body of BackendKeyData
+        self._skip = 0
+        self._tail = b""  # of a header, or of a message whose body is wanted
+
+    def feed(self, data: bytes) -> None:
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        size = len(data)
+        at = self._skip
+        if at > size:
+            self._skip = at - size
+            return
+        while at + 5 <= size:
+            kind, length = _HEADER(data, at)
+            end = at + 1 + length
+            if kind != 68 and kind != 100:  # DataRow, CopyData
+                if kind == 90 or kind == 83 or kind == 75:
+                    if end > size:
+                        break
+                    if kind == 90:
+                        self.status = data[at + 5]
+                        self.replies.ready()
+                    elif kind == 83:
+                        self.on_parameter(data[at + 5 : end])
+                    else:
+                        self.on_key(data[at + 5 : end])
+                elif kind == 71:  # CopyInResponse
+                    self.replies.copy_began()
+            at = end
+        if at > size:
+            self._skip = at - size
+        else:
+            self._skip = 0
+            if at < size:
+                self._tail = data[at:]
+
+    @property
+    def midway(self) -> int:
+        """Bytes still to come of a message whose beginning has been relayed; -1: not known."""
+        if self._tail:
+            return -1
+        return self._skip
+
+    def take_tail(self) -> bytes:
+        """The relayed beginning of a message, for the one who goes on with whole messages."""
+        tail, self._tail = self._tail, b""
+        return tail
+
+    def take_skip(self) -> int:
+        skip, self._skip = self._skip, 0
+        return skip

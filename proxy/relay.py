@@ -1,0 +1,495 @@
+"""One client and its upstream connection: bytes in, the same bytes out.
+
+A pair of asyncio protocols. While nothing of ours is under way both streams are framed by
+header and passed on as they came; when a statement may write a mirrored table the session
+is handed whole messages of both sides until it has done with them. Back-pressure runs both
+ways: who writes too fast is not read.
+
+Life: startup packet → connect upstream → relay authentication → ready. Authentication is
+upstream's own; the proxy knows no passwords.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+from proxy.cancel import CancelRegistry
+from proxy.protocol.framing import (
+    AUTHENTICATION,
+    KEY_DATA,
+    PARAMETER_STATUS,
+    PARSE,
+    QUERY,
+    READY,
+    SYNC,
+    BackendFramer,
+    FrontendFramer,
+    Replies,
+    Splitter,
+    TooLong,
+)
+from proxy.protocol.messages import (
+    AUTH_SASL,
+    backend_key,
+    error_response,
+    message,
+    strip_plus,
+)
+from proxy.protocol.startup import Capped, StartupMessage, cap, negotiated, parse_first_packet
+from proxy.session.encodings import codec_of
+from proxy.session.session import Session
+from proxy.upstream import connect_upstream
+from proxy.working import ProxyContext, perform
+from sqlsync.errors import DatabaseUnavailable, SqlsyncError
+
+HIGH_WATER = 256 * 1024  # bytes waiting to be written before the other side is not read
+QUEUED_BYTES = 8 * 1024 * 1024  # of the client, while a write is under way
+
+log = logging.getLogger(__name__)
+
+
+class ClientSide(asyncio.Protocol):
+    """The client's connection, and the one who knows the state of the session."""
+
+    __slots__ = (
+        "_backend",
+        "_capped",
+        "_client_gone",
+        "_conforming",
+        "_copying_head",
+        "_early",
+        "_encoding",
+        "_frontend",
+        "_gss",
+        "_host",
+        "_in",
+        "_key",
+        "_out",
+        "_queue",
+        "_raw_left",
+        "_registry",
+        "_replies",
+        "_session",
+        "_stage",
+        "_stopping",
+        "_task",
+        "_tls",
+        "_upstream_gone",
+        "context",
+        "transport",
+        "upstream",
+    )
+
+    def __init__(self, context: ProxyContext, tls: bool, registry: CancelRegistry) -> None:
+        self.context = context
+        self.transport: asyncio.Transport | None = None
+        self.upstream: asyncio.Transport | None = None
+        self._registry = registry
+        self._tls = tls
+        self._stage = _Stage.FIRST_PACKET
+        self._early = b""
+        self._capped: Capped | None = None
+        self._host = context.host_for(None)
+        self._key: tuple[int, bytes] | None = None
+        self._replies = Replies()
+        self._frontend = FrontendFramer(self._replies, self._judge)
+        self._backend = BackendFramer(self._replies, self._parameter, self._backend_key)
+        self._session: Session | None = None
+        self._encoding = "UTF8"
+        self._conforming = True
+        self._in: Splitter | None = None  # client's messages, while a session looks
+        self._out: Splitter | None = None  # upstream's
+        self._queue: deque[tuple[int, bytes]] | None = None
+        self._raw_left = 0  # bytes of a message that was being relayed when we began to look
+        self._client_gone = False
+        self._upstream_gone = False
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    # -- the client's connection -----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._registry.join(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._stage is _Stage.RELAYING:
+            self._from_client(data)
+        elif self._stage is not _Stage.CLOSED:
+            self._early += data
+            if self._stage is _Stage.FIRST_PACKET:
+                self._first_packet()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it sent before is still carried out, as natively."""
+        self._client_gone = True
+        if self._stage is not _Stage.RELAYING:
+            self._close()
+            return False
+        self._client_left()
+        return not self._tls
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client_gone = True
+        self._registry.leave(self)
+        if self._key is not None:
+            self._registry.unregister(*self._key)
+        if self._stage is _Stage.RELAYING:
+            self._client_left()
+        elif self.upstream is not None:
+            self.upstream.close()
+        self.transport = None
+
+    def pause_writing(self) -> None:
+        if self.upstream is not None:
+            self.upstream.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.upstream is not None and not self.upstream.is_closing():
+            self.upstream.resume_reading()
+
+    # -- startup ---------------------------------------------------------------------------
+
+    def _first_packet(self) -> None:
+        first = parse_first_packet(self._early, ssl_done=True, gss_done=True)
+        if first is None:
+            return
+        if not isinstance(first, StartupMessage):
+            self._close()
+            return
+        self._stage = _Stage.CONNECTING
+        self._early = self._early[len(first.packet) :]
+        self._capped = cap(first)
+        replication = first.parameters.get("replication", "")
+        database = first.parameters.get("database") or first.parameters.get("user", "")
+        if replication.lower() not in ("", "0", "false", "off", "no"):
+            self._host = None  # its commands are not SQL; the guard stands
+        else:
+            self._host = self.context.host_for(database)
+        self._task = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        assert self._capped is not None
+        try:
+            upstream, _ = await connect_upstream(self.context.upstream, lambda: UpstreamSide(self))
+        except DatabaseUnavailable as error:
+            self._say_fatal("08006", error.message)
+            return
+        finally:
+            self._task = None
+        if self._client_gone or self._stage is _Stage.CLOSED:
+            upstream.close()
+            return
+        upstream.set_write_buffer_limits(high=HIGH_WATER)
+        self.upstream = upstream
+        upstream.write(self._capped.packet)
+        self._out = Splitter()
+        self._stage = _Stage.RELAYING
+        early, self._early = self._early, b""
+        if early:
+            self._from_client(early)
+
+    def _starting(self, data: bytes) -> None:
+        """Upstream's messages up to the first ReadyForQuery."""
+        assert self._out is not None and self._capped is not None
+        written = []
+        for kind, whole in self._out.feed(data):
+            if kind == READY:
+                self._backend.status = whole[5]
+                self._capped = None
+            elif kind == KEY_DATA:
+                self._backend_key(whole[5:])
+            elif kind == PARAMETER_STATUS:
+                self._parameter(whole[5:])
+            elif kind == AUTHENTICATION and whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
+                if self.context.upstream.is_tls and not self._tls:
+                    whole = message(b"R", strip_plus(whole[5:]))
+            if self._capped is not None and self._capped.changed and kind != ord("E"):
+                body = whole[5:] if kind == ord("v") else None
+                written.append(negotiated(self._capped, body))
+                self._capped = Capped(self._capped.packet, self._capped.version, (), False)
+                if body is not None:
+                    continue
+            written.append(whole)
+        self._write(b"".join(written))
+        if self._capped is None:
+            rest = self._out.take_rest()
+            self._out = None
+            if rest:
+                self.from_upstream(rest)
+
+    def _backend_key(self, body: bytes) -> None:
+        self._key = backend_key(body)
+        self._registry.register(*self._key, self)
+
+    def _parameter(self, body: bytes) -> None:
+        name, _, rest = body.partition(b"\0")
+        if name == b"client_encoding":
+            self._encoding = rest.rstrip(b"\0").decode("ascii", "replace")
+        elif name == b"standard_conforming_strings":
+            self._conforming = rest.rstrip(b"\0") == b"on"
+
+    # -- from the client -------------------------------------------------------------------
+
+    def _from_client(self, data: bytes) -> None:
+        if self._in is not None:
+            self._queue_client(data)
+            return
+        try:
+            passed, rest = self._frontend.feed(data)
+        except TooLong:
+            self._say_fatal("54000", "statement is longer than the proxy reads (64 MB)")
+            return
+        if passed and self.upstream is not None:
+            self.upstream.write(passed)
+        if rest is not None:
+            self._look(rest)
+
+    def _judge(self, kind: int, whole: bytes) -> bool:
+        """May this Query or Parse pass while nobody looks?"""
+        if self._session is not None:
+            return self._session.may_pass(kind, whole)
+        if self._host is None or not self._host.names.names:
+            return True
+        if kind == QUERY:
+            sql = whole[5:-1]
+        else:
+            start = whole.find(b"\0", 5) + 1
+            sql = whole[start : whole.find(b"\0", start)]
+        codec = "utf-8" if self._encoding == "UTF8" else codec_of(self._encoding)
+        if not self._host.classifier.read(sql, codec, self._conforming):
+            return True
+        self._make_session()
+        assert self._session is not None
+        return self._session.may_pass(kind, whole)
+
+    def _make_session(self) -> None:
+        assert self._host is not None
+        self._session = Session(self._host, self._replies)
+
+    def _look(self, rest: bytes) -> None:
+        """From here on the session is handed whole messages."""
+        session = self._session
+        assert session is not None
+        session.status = self._backend.status
+        session.encoding = self._encoding
+        session.conforming = self._conforming
+        session.segment_block = None
+        session.segment_unknown = self._frontend.executed
+        self._frontend.executed = False
+        self._in = Splitter()
+        self._out = Splitter()
+        self._queue = deque()
+        self._raw_left = self._backend.take_skip()
+        head = self._backend.take_tail()
+        session.relayed_head = len(head)
+        if head:
+            self._out.feed(head)
+        self._queue_client(rest)
+
+    def _queue_client(self, data: bytes) -> None:
+        assert self._in is not None and self._queue is not None
+        self._queue.extend(self._in.feed(data))
+        self._pump()
+        if self._queue and self.transport is not None:
+            if sum(len(whole) for _, whole in self._queue) > QUEUED_BYTES:
+                self.transport.pause_reading()
+
+    def _pump(self) -> None:
+        """Gives the session what waits, as long as it takes it; then sends what it said."""
+        session = self._session
+        while self._queue and session is not None and not session.busy:
+            kind, whole = self._queue.popleft()
+            session.client_message(kind, whole)
+        self._send()
+        if session is None or session.busy:
+            return
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self._client_gone:
+            self._end_upstream()
+        elif self._stopping:
+            self._say_fatal("57P01", "terminating connection due to administrator command")
+        elif not session.needs_all_messages:
+            self._look_away()
+
+    def _send(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        if session.to_upstream:
+            data = b"".join(session.to_upstream)
+            session.to_upstream.clear()
+            if self.upstream is not None and not self._upstream_gone:
+                self.upstream.write(data)
+        if session.to_client:
+            data = b"".join(session.to_client)
+            session.to_client.clear()
+            self._write(data)
+        if session.work is not None and self._task is None:
+            work, session.work = session.work, None
+            self._task = asyncio.create_task(self._perform(work))
+
+    def _look_away(self) -> None:
+        """Nothing of ours is under way: the streams are relayed unread again."""
+        assert self._in is not None and self._out is not None and self._session is not None
+        if self._raw_left or self._session.relayed_head:
+            return
+        self._backend.status = self._session.status
+        self._encoding = self._session.encoding
+        self._conforming = self._session.conforming
+        from_client, from_upstream = self._in.take_rest(), self._out.take_rest()
+        self._in = self._out = self._queue = None
+        if not self._session.statements:
+            self._session = None
+        if from_upstream:
+            self.from_upstream(from_upstream)
+        if from_client:
+            self._from_client(from_client)
+
+    # -- from upstream ---------------------------------------------------------------------
+
+    def from_upstream(self, data: bytes) -> None:
+        if self._capped is not None:
+            self._starting(data)
+            return
+        if self._in is None:
+            self._backend.feed(data)
+            self._write(data)
+            return
+        if self._raw_left:
+            part, data = data[: self._raw_left], data[self._raw_left :]
+            self._raw_left -= len(part)
+            self._write(part)
+        assert self._out is not None and self._session is not None
+        for kind, whole in self._out.feed(data):
+            self._session.upstream_message(kind, whole)
+        self._pump()
+
+    def upstream_lost(self) -> None:
+        """Upstream's last words are relayed already; then nothing but the end."""
+        self._upstream_gone = True
+        session = self._session
+        if session is not None and session.busy and self._task is not None:
+            return  # the provider has been asked; what it did is settled when it answers
+        self._abandon()
+
+    def _abandon(self) -> None:
+        session = self._session
+        if session is not None and session.open is not None:
+            self.context.settle_later(session.open.transaction, session.open.xid)
+            session.open = None
+        self._session = None
+        self._close()
+
+    # -- work ------------------------------------------------------------------------------
+
+    async def _perform(self, work: Any) -> None:
+        session = self._session
+        assert session is not None
+        result: Any = None
+        failure: SqlsyncError | None = None
+        try:
+            result = await perform(self.context, work)
+        except SqlsyncError as error:
+            failure = error
+        except Exception as error:  # a bug must not leave a client waiting for ever
+            log.exception("a write failed inside the proxy")
+            failure = SqlsyncError(f"sqlsync: internal error: {error}")
+        finally:
+            self._task = None
+        if self._upstream_gone:
+            self._abandon()
+            return
+        if failure is not None:
+            session.work_failed(failure)
+        else:
+            session.work_done(result)
+        self._pump()
+
+    @property
+    def write_in_flight(self) -> bool:
+        return self._session is not None and self._session.write_in_flight
+
+    def cancel(self) -> None:
+        """The client wants its statement no more; too late once the provider is asked."""
+        if self._session is not None and self._session.token is not None:
+            self._session.token.cancelled = True
+
+    def shut_down(self) -> None:
+        self._stopping = True
+        if self._session is None or not self._session.busy:
+            self._say_fatal("57P01", "terminating connection due to administrator command")
+
+    # -- ends ------------------------------------------------------------------------------
+
+    def _client_left(self) -> None:
+        session = self._session
+        if session is None or self._in is None:
+            self._end_upstream()
+            return
+        if session.busy:
+            finishes = any(kind in (SYNC, QUERY) for kind, _ in self._queue or ())
+            if session.token is not None and not session.in_query and not finishes:
+                session.token.cancelled = True
+            return
+        self._pump()
+
+    def _end_upstream(self) -> None:
+        """Upstream carries out what it has received, then sees the end."""
+        if self.upstream is None or self.upstream.is_closing():
+            return
+        if self.upstream.can_write_eof():
+            self.upstream.write_eof()
+        else:
+            self.upstream.close()
+
+    def _write(self, data: bytes) -> None:
+        if data and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _say_fatal(self, sqlstate: str, words: str) -> None:
+        self._write(error_response("FATAL", sqlstate, words))
+        self._close()
+
+    def _close(self) -> None:
+        self._stage = _Stage.CLOSED
+        if self.transport is not None:
+            self.transport.close()
+        if self.upstream is not None:
+            self.upstream.close()
+
+
+class _Stage:
+    FIRST_PACKET = "first packet"
+    CONNECTING = "connecting"
+    RELAYING = "relaying"
+    CLOSED = "closed"
+
+
+class UpstreamSide(asyncio.Protocol):
+    """The connection to the real Postgres."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, client: ClientSide) -> None:
+        self.client = client
+
+    def data_received(self, data: bytes) -> None:
+        self.client.from_upstream(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.client.upstream_lost()
+
+    def pause_writing(self) -> None:
+        if self.client.transport is not None:
+            self.client.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.client.transport is not None and not self.client.transport.is_closing():
+            self.client.transport.resume_reading()
