@@ -35,7 +35,7 @@ class Patience:
     doubt: float = 15.0  # a client waits while an unknown outcome is being settled
     first_pause: float = 0.2
     longest_pause: float = 5.0
-    throttle: float = 30.0  # a client without a deadline waits while the provider throttles
+    throttle: float = 0.0  # without a deadline of the client: the adapter has waited already
     lock: float = 5.0  # for the owner lock, when its connection was lost
     transaction: float = 5.0  # for a client's transaction to end, before the background does
     recovery: float = 3.0  # between two looks at open entries
