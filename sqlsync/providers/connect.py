@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlsync.database import EngineConnection, EnginePool
@@ -17,8 +18,7 @@ from sqlsync.providers.tokens import save_tokens
 from sqlsync.vault import Vault
 
 _STATE_LIVES = "1 hour"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TAKEN_SCHEMAS = frozenset({"sqlsync", "procrastinate", "billing", "information_schema"})
 # Realm ids are digits at Intuit; a path segment of our own making must not be more than this.
 _COMPANY = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -124,11 +124,8 @@ class Connector:
         self, connection: EngineConnection, name: str, schema_name: str | None
     ) -> tuple[int, str]:
         """The connection's id and schema; made where the name is new."""
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{name!r} is not a connection name: letters, digits, space, '.', '_', '-',"
-                " at most 63."
-            )
+        if not name.strip() or len(name) > 100 or not name.isprintable():
+            raise ConfigError("A connection's name is 1 to 100 printable characters.")
         known = await (
             await connection.execute(
                 "select id, provider, schema_name from sqlsync.connection where name = %s"
@@ -197,11 +194,61 @@ class Connector:
         return Connected(connection_id, name, schema_name, company_id)
 
 
+class Consents:
+    """Consents as a web page has them: an address to go to, and a callback's query."""
+
+    def __init__(self, connectors: Mapping[str, Connector], public_url: str) -> None:
+        """connectors: by provider. public_url: of the web side, as browsers see it."""
+        self._connectors = connectors
+        self._public_url = public_url.rstrip("/")
+
+    async def begin(self, provider: str, name: str) -> str:
+        """The provider's address to send the person to. Raises as `begin_connect`."""
+        consent = await self._connector(provider).begin_connect(
+            name=name, redirect_uri=self._redirect_uri(provider)
+        )
+        return consent.url
+
+    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
+        """Takes the callback's query; returns the connection's name.
+
+        Raises ConfigError where the person said no or the query is not a consent's, or as
+        `finish_connect`.
+        """
+        connector = self._connector(provider)
+        if "error" in answer:
+            said_no = answer["error"] == "access_denied"
+            raise ConfigError(
+                "The consent was refused."
+                if said_no
+                else f"The provider did not ask for consent: {answer['error'][:100]}"
+            )
+        missing = [name for name in ("code", "state", "realmId") if not answer.get(name)]
+        if missing:
+            raise ConfigError(f"The callback lacks {', '.join(missing)}.")
+        connected = await connector.finish_connect(
+            code=answer["code"],
+            state=answer["state"],
+            realm_id=answer["realmId"],
+            redirect_uri=self._redirect_uri(provider),
+        )
+        return connected.name
+
+    def _connector(self, provider: str) -> Connector:
+        found = self._connectors.get(provider)
+        if found is None:
+            raise ConfigError(f"{provider!r} cannot be connected.")
+        return found
+
+    def _redirect_uri(self, provider: str) -> str:
+        return f"{self._public_url}/oauth/callback/{provider}"
+
+
 def _check_schema(schema_name: str) -> None:
     if not _SCHEMA.fullmatch(schema_name):
         raise ConfigError(
-            f"{schema_name!r} is not a schema name: lower-case letters, digits and '_',"
-            " not a digit first, at most 63."
+            f"{schema_name!r} is not a schema name: a letter, then letters, digits and _,"
+            " in lower case, at most 63."
         )
     if schema_name in _TAKEN_SCHEMAS or schema_name.startswith("pg_"):
         raise ConfigError(f"The schema {schema_name} is not for connections.")

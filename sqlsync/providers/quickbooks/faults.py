@@ -35,7 +35,6 @@ from sqlsync.errors import (
 TITLE = "QuickBooks"
 RETRY_AFTER_SECONDS = 60.0  # Intuit sends no dependable Retry-After and asks for a minute
 
-THROTTLED = "3001"
 NOT_FOUND = "610"
 
 

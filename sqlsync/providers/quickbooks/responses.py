@@ -30,7 +30,6 @@ from sqlsync.providers.base import Record, Tombstone
 from sqlsync.providers.messages import HttpResponse
 from sqlsync.providers.quickbooks.faults import (
     RETRY_AFTER_SECONDS,
-    THROTTLED,
     About,
     error_for,
     fault_in,
@@ -106,13 +105,6 @@ def needs_new_token(response: HttpResponse) -> bool:
         return False
     fault = fault_of(response.body)
     return fault is None or not fault.has("120")
-
-
-def is_throttled(response: HttpResponse) -> bool:
-    """Too many calls: by status, or by the code inside an answer of 200 (batch items)."""
-    if response.status == 429:
-        return True
-    return b"errorCode=003001" in response.body and THROTTLED.encode() in response.body
 
 
 def record_from(spec: ObjectSpec, raw: bytes) -> Record | Tombstone:
