@@ -124,7 +124,7 @@ class HttpClient:
         }
         timeout = self._timeout
         if request.timeout_seconds is not None:
-            timeout = httpx.Timeout(timeout, read=request.timeout_seconds)
+            timeout = httpx.Timeout(**{**timeout.as_dict(), "read": request.timeout_seconds})
         return self._client.build_request(
             request.method,
             request.url,
