@@ -20,9 +20,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from proxy.cancel import CancelRegistry
 from proxy.protocol.startup import (
@@ -77,7 +77,8 @@ class Door:
         self.make_client = make_client
         self.limits = limits or DoorLimits()
         self._sockets = list(sockets)
-        self._entering: dict[asyncio.Task[None], None] = {}  # oldest first
+        # Oldest first; the socket until the task has taken it over.
+        self._entering: dict[asyncio.Task[None], socket.socket | None] = {}
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
@@ -117,7 +118,7 @@ class Door:
             sock.setblocking(False)
             if len(self._entering) >= self.limits.half_open:
                 next(iter(self._entering)).cancel()
-            self._track(self._enter(sock, address))
+            self._track(sock, address)
 
     def _pause(self, error: OSError) -> None:
         """Out of descriptors: the backlog keeps clients waiting until some are free."""
@@ -125,14 +126,21 @@ class Door:
         self._deafen()
         self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._listen)
 
-    def _track(self, entering: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(entering)
-        self._entering[task] = None
-        task.add_done_callback(lambda done: self._entering.pop(done, None))
+    def _track(self, sock: socket.socket, address: object) -> None:
+        task = self._loop.create_task(self._enter(sock, address))
+        self._entering[task] = sock
+        task.add_done_callback(self._entered)
+
+    def _entered(self, task: asyncio.Task[None]) -> None:
+        sock = self._entering.pop(task)
+        if sock is not None:  # cancelled before its first step
+            sock.close()
 
     async def _enter(self, sock: socket.socket, address: object) -> None:
         """One client, from accept to the first packet dealt with, within the time limit."""
         vestibule: Vestibule | None = None
+        if (task := asyncio.current_task()) is not None:
+            self._entering[task] = None
         try:
             async with asyncio.timeout(self.limits.startup_seconds):
                 prepare_socket(sock)

@@ -90,7 +90,7 @@ async def supervise(
         finally:
             all_ready.cancel()
             stop.set()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            await asyncio.gather(all_ready, *keepers, return_exceptions=True)
             for sock in sockets:
                 sock.close()
 
