@@ -13,7 +13,7 @@ from proxy.session.core import Host
 from proxy.session.effects import CommitDeferred, Execute, FetchMissing, Settle, Undo, Work
 from proxy.upstream import Upstream
 from sqlsync.errors import SqlsyncError
-from sqlsync.writes.model import WriteRequest, WriteResult
+from sqlsync.writes.model import CancelToken, WriteRequest, WriteResult
 
 SETTLE_SECONDS = 30.0  # a client waits this long for its writes to be undone
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Writer(Protocol):
     """The write engine, as the proxy uses it; see sqlsync.writes.engine."""
 
-    async def execute(self, request: WriteRequest, cancel: Any) -> WriteResult: ...
+    async def execute(self, request: WriteRequest, cancel: CancelToken) -> WriteResult: ...
     async def fetch_missing(self, schema_name: str, table: str, record_id: str) -> bytes | None: ...
     async def commit_deferred(self, transaction: UUID, live: Collection[UUID]) -> None: ...
     async def settle(self, transaction: UUID, xid: str | None) -> list[str]: ...
@@ -66,7 +66,7 @@ class ProxyContext:
             log.exception("transaction %s is not settled yet", transaction)
 
     def _keep(self, running: Any) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(running)
+        task: asyncio.Task[Any] = asyncio.ensure_future(running)
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return task

@@ -33,7 +33,6 @@ from proxy.protocol.messages import error_response, notice_response
 from proxy.session import wire
 from proxy.session.effects import (
     NEXT,
-    CancelToken,
     OwnResult,
     Script,
     SegmentFailed,
@@ -47,6 +46,7 @@ from proxy.session.tickets import Tickets
 from proxy.statements.classify import Classifier
 from proxy.statements.model import Kind, MirrorNames, Relation, Statement, Verb, Write
 from sqlsync.errors import SqlsyncError
+from sqlsync.writes.model import CancelToken
 
 # Names the marker's answer; one a process, so that statement statistics do not grow.
 NONCE = b"__sqlsync_" + secrets.token_hex(8).encode()

@@ -13,19 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlsync.errors import SqlsyncError
-from sqlsync.writes.model import WriteRequest
+from sqlsync.writes.model import CancelToken, WriteRequest
 
 NEXT = object()
 
 Script = Generator[Any, Any, Any]
-
-
-@dataclass(slots=True)
-class CancelToken:
-    """Whether the client wants its write no more, and whether it is too late."""
-
-    cancelled: bool = False
-    sent: bool = False  # set by the engine when the first request goes out
 
 
 @dataclass(frozen=True, slots=True)

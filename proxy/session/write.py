@@ -25,7 +25,6 @@ import msgspec
 from proxy.session import wire
 from proxy.session.core import OWN_WRITE, Facts, OpenWrites, SessionCore
 from proxy.session.effects import (
-    CancelToken,
     Execute,
     FetchMissing,
     OwnResult,
@@ -41,7 +40,7 @@ from proxy.statements.returning import (
     second_run,
 )
 from sqlsync.errors import NotFound, SqlsyncError, StaleVersion, Unsupported
-from sqlsync.writes.model import Change, WriteRequest, WriteResult
+from sqlsync.writes.model import CancelToken, Change, WriteRequest, WriteResult
 
 REHEARSALS = 3  # tries until the rows hold still
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
