@@ -63,13 +63,11 @@ class Compensation:
         journal: Journal,
         providers: Providers,
         mirroring: Mirroring,
-        busy: set[UUID],
     ) -> None:
-        """busy: entries somebody in this process works on; ours are put there."""
         self._journal = journal
         self._providers = providers
         self._mirroring = mirroring
-        self._busy = busy
+        self.busy: set[UUID] = set()  # entries that are being undone just now
 
     async def undo(self, entries: Sequence[Entry], *, forward: bool = False) -> Undone:
         """Takes acknowledged entries back, newest first. Never raises for the provider.
@@ -97,12 +95,12 @@ class Compensation:
     async def carry_on(self, entries: Sequence[Entry], result: Undone | None = None) -> Undone:
         """Goes on with entries that are `undoing`, newest first, up to one that must wait."""
         result = result if result is not None else Undone()
-        ids = {entry.id for entry in entries} - self._busy
-        self._busy |= ids
+        ids = {entry.id for entry in entries} - self.busy
+        self.busy |= ids
         try:
             return await self._carry_on([entry for entry in entries if entry.id in ids], result)
         finally:
-            self._busy -= ids
+            self.busy -= ids
 
     async def _carry_on(self, entries: Sequence[Entry], result: Undone) -> Undone:
         tasks: list[asyncio.Task[None]] = []

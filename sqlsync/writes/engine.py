@@ -98,7 +98,7 @@ class WriteEngine:
         self._sending = Sending(self._journal, patience, new_id)
         self._busy: set[UUID] = set()
         self._live: dict[UUID, _Live] = {}
-        self._compensation = Compensation(self._journal, providers, self._mirroring, self._busy)
+        self._compensation = Compensation(self._journal, providers, self._mirroring)
         self._settlement = Settlement(
             self._journal,
             providers,

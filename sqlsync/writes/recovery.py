@@ -78,7 +78,9 @@ class Recovery:
         """One pass. Raises SqlsyncError or a database error where Postgres is away."""
         await self._owner.ensure()
         await self._owner.adopt()
-        entries = [e for e in await self._journal.open_entries() if e.id not in self._busy]
+        found = await self._journal.open_entries()
+        busy = {*self._busy, *self._compensation.busy}
+        entries = [entry for entry in found if entry.id not in busy]
         by_transaction = sorted(entries, key=lambda e: (str(e.transaction), e.seq))
         for transaction, group in groupby(by_transaction, key=lambda e: e.transaction):
             self._look_at(transaction, list(group))

@@ -1,0 +1,360 @@
+"""A mirror in real Postgres and books in memory, for what an engine does at its edges.
+
+The books keep the promises of `sqlsync.providers.base.Provider` and nothing of QuickBooks'
+arithmetic; `test_engine_quickbooks` has the adapter and the simulator, over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from schema.loader import load_catalog
+from schema.model import Catalog, ObjectSpec
+from schema.rows import record_row
+from sqlsync.database import (
+    AsyncConnection,
+    EnginePool,
+    connect,
+    connect_engine,
+    engine_pool,
+    sql,
+)
+from sqlsync.embedded import EmbeddedPostgres
+from sqlsync.errors import DuplicateValue, NotFound, OutcomeUnknown, StaleVersion, Unreachable
+from sqlsync.mirror.install import install
+from sqlsync.providers.base import Call, Outcome, Record, Step, StepKind, Tombstone
+from sqlsync.writes.engine import WriteEngine
+from sqlsync.writes.model import CancelToken, Change, WriteRequest, WriteResult
+from sqlsync.writes.sending import Patience
+from sqlsync.writes.values import decode, encode, merge
+
+SCHEMA = "quickbooks"
+BRISK = Patience(
+    doubt=0.4,
+    first_pause=0.02,
+    longest_pause=0.1,
+    transaction=0.5,
+    recovery=0.03,
+    longest_recovery=0.2,
+)
+
+
+class Books:
+    """An accounting system that does what it promises: versions, and one effect per key."""
+
+    batch_limit = 3
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.records: dict[tuple[str, str], dict[str, Any]] = {}
+        self.effects: list[tuple[str, str, str]] = []  # (kind, table, id): what really happened
+        self.calls: list[Call] = []
+        self.lose_answers = 0  # of the next calls: done, but no answer comes
+        self.lose_requests = 0  # no answer either, and not done
+        self.down = False
+        self.next_id = 100
+        self._answers: dict[str, list[Outcome]] = {}
+        self.gate: asyncio.Event | None = None  # a call waits for it, once it has gone out
+
+    def put(self, table: str, **members: Any) -> bytes:
+        """A record somebody else made or changed."""
+        record = self.records.setdefault((table, members["Id"]), {"SyncToken": "-1"})
+        merge(record, members)
+        self._saved(record)
+        return encode(record)
+
+    async def fetch(self, spec: ObjectSpec, record_id: str) -> Record | None:
+        if self.down:
+            raise Unreachable("[QuickBooks] QuickBooks is not available (503).")
+        record = self.records.get((spec.table, record_id))
+        return None if record is None else _record(spec, record)
+
+    async def send(self, call: Call) -> list[Outcome]:
+        assert len(call.key) <= 36
+        assert len(call.steps) <= self.batch_limit
+        if self.down:
+            raise Unreachable("[QuickBooks] QuickBooks is not available (503).")
+        self.calls.append(call)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.lose_requests:
+            self.lose_requests -= 1
+            raise OutcomeUnknown("[QuickBooks] no answer came")
+        if call.key not in self._answers:
+            self._answers[call.key] = [self._carry_out(step) for step in call.steps]
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise OutcomeUnknown("[QuickBooks] no answer came")
+        return self._answers[call.key]
+
+    def _carry_out(self, step: Step) -> Outcome:
+        spec = step.spec
+        name = step.fields.get("DisplayName")
+        if name is not None and any(
+            r.get("DisplayName") == name and r["Id"] != step.id for r in self.records.values()
+        ):
+            return DuplicateValue(f"[QuickBooks] {spec.title}: The name is used", code="6240")
+        if step.kind is StepKind.CREATE:
+            record: dict[str, Any] = {"Id": str(self.next_id), "SyncToken": "-1", "Active": True}
+            self.next_id += 1
+            self.records[spec.table, record["Id"]] = record
+        else:
+            assert step.id is not None
+            assert step.base is not None
+            found = self.records.get((spec.table, step.id))
+            if found is None:
+                return NotFound(f"[QuickBooks] {spec.title} `{step.id}` not found", code="610")
+            if decode(step.base)["SyncToken"] != found["SyncToken"]:
+                return StaleVersion(f"[QuickBooks] {spec.title} `{step.id}`: stale", code="5010")
+            record = found
+        self.effects.append((step.kind.value, spec.table, record["Id"]))
+        if step.kind is StepKind.DELETE:
+            del self.records[spec.table, record["Id"]]
+            return Tombstone(spec.table, record["Id"])
+        merge(record, step.fields)
+        if step.kind in (StepKind.DEACTIVATE, StepKind.REACTIVATE):
+            record["Active"] = step.kind is StepKind.REACTIVATE
+        for number, line in enumerate(record.get("Line", []), start=1):
+            line.setdefault("Id", str(1000 + number))
+        self._saved(record)
+        return _record(spec, record)
+
+    def _saved(self, record: dict[str, Any]) -> None:
+        record["SyncToken"] = str(int(record["SyncToken"]) + 1)
+        record["MetaData"] = {"LastUpdatedTime": "2026-03-02T09:15:40-08:00"}
+
+
+def _record(spec: ObjectSpec, record: dict[str, Any]) -> Record:
+    return Record(spec.table, record["Id"], encode(record), record["SyncToken"])
+
+
+@dataclass
+class Client:
+    """Stands for the proxy: a client's own session and transaction, and its engine calls."""
+
+    engine: WriteEngine
+    session: AsyncConnection[Any]
+    catalog: Catalog
+    transaction: UUID = field(default_factory=uuid4)
+    xid: str | None = None
+    entries: list[UUID] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        await self.session.execute("begin")
+        cursor = await self.session.execute("select pg_current_xact_id()::text")
+        self.xid = (await cursor.fetchone())[0]  # type: ignore[index]
+        self.transaction = uuid4()
+        self.entries = []
+
+    async def execute(
+        self,
+        *changes: Change,
+        block: bool = True,
+        deadline: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> WriteResult:
+        result = await self.engine.execute(
+            await self.request(*changes, block=block, deadline=deadline), cancel or CancelToken()
+        )
+        if result.payload:
+            await self.session.execute(
+                "select sqlsync.apply_rows(%s::jsonb)", [result.payload.decode()]
+            )
+        self.entries += result.entries
+        return result
+
+    async def request(
+        self, *changes: Change, block: bool = True, deadline: float | None = None
+    ) -> WriteRequest:
+        parents = {}
+        for change in changes:
+            spec, child = self.catalog.by_any_table[change.table]
+            image = change.old if change.old is not None else change.new
+            assert image is not None
+            key = image["id" if child is None else child.parent_column]
+            cursor = await self.session.execute(
+                f"select raw::text from {SCHEMA}.{spec.table} where id = %s for update", [key]
+            )
+            row = await cursor.fetchone()
+            if row is not None:
+                parents[spec.table, key] = row[0].encode()
+        return WriteRequest(
+            SCHEMA, changes, parents, "joe", self.transaction, self.xid, block, deadline
+        )
+
+    async def live(self) -> list[UUID]:
+        cursor = await self.session.execute("select sqlsync.live_entries(%s)", [self.entries])
+        return (await cursor.fetchone())[0]  # type: ignore[index,no-any-return]
+
+    async def commit(self) -> list[str]:
+        await self.engine.commit_deferred(self.transaction, await self.live())
+        await self.session.execute("commit")
+        return await self.engine.settle(self.transaction, self.xid)
+
+    async def rollback(self) -> list[str]:
+        await self.session.execute("rollback")
+        return await self.engine.settle(self.transaction, self.xid)
+
+    async def update(self, table: str, record_id: str, **columns: Any) -> Change:
+        old = await self.image(table, record_id)
+        return Change(table, "update", old, {**old, **columns})
+
+    async def delete(self, table: str, record_id: str) -> Change:
+        return Change(table, "delete", await self.image(table, record_id), None)
+
+    def insert(self, table: str, **columns: Any) -> Change:
+        new = {"id": f"new:{uuid4()}", **columns}
+        return Change(table, "insert", None, new)
+
+    async def image(self, table: str, record_id: str) -> dict[str, Any]:
+        cursor = await self.session.execute(
+            f"select (to_jsonb(t) - 'raw')::text from {SCHEMA}.{table} t where id = %s",
+            [record_id],
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return decode(row[0])  # type: ignore[no-any-return]
+
+
+@dataclass
+class World:
+    """Books, a mirror of them, and as many engines and clients as a test wants."""
+
+    url: str
+    pool: EnginePool
+    books: Books
+    catalog: Catalog
+    make_engine: Callable[..., Awaitable[WriteEngine]]
+    make_client: Callable[..., Awaitable[Client]]
+
+    async def for_schema(self, schema_name: str) -> Books:
+        return self.books
+
+    async def for_connection(self, connection_id: int) -> Books:
+        return self.books
+
+    async def mirrored(self, table: str, **members: Any) -> None:
+        """A record that books and mirror both hold."""
+        raw = self.books.put(table, **members)
+        spec = self.catalog.by_table[table]
+        payload = {
+            "schema": SCHEMA,
+            "upserts": [{"table": table, "version": "sync_token", "rows": [record_row(spec, raw)]}],
+        }
+        await self.query("select sqlsync.apply_rows(%s::jsonb)", encode(payload).decode())
+
+    async def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(statement.encode(), parameters or None)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def value(self, statement: str, *parameters: Any) -> Any:
+        rows = await self.query(statement, *parameters)
+        return rows[0][0] if rows else None
+
+    async def states(self) -> list[str]:
+        rows = await self.query("select state from sqlsync.journal order by created_at, seq")
+        return [row[0] for row in rows]
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110 - the condition is in Postgres
+                await asyncio.sleep(0.01)
+
+    async def until_states(self, *states: str) -> None:
+        try:
+            await self.until(lambda: self._are(list(states)))
+        except TimeoutError:
+            rows = await self.query("select state, kind, error from sqlsync.journal order by seq")
+            raise AssertionError(f"wanted {states}, journal is {rows}") from None
+
+    async def _are(self, states: Sequence[str]) -> bool:
+        return await self.states() == list(states)
+
+    async def until_value(self, wanted: Any, statement: str, *parameters: Any) -> None:
+        async def equal() -> bool:
+            return bool(await self.value(statement, *parameters) == wanted)
+
+        try:
+            await self.until(equal)
+        except TimeoutError:
+            found = await self.value(statement, *parameters)
+            raise AssertionError(f"wanted {wanted!r}, found {found!r}") from None
+
+
+@pytest.fixture(scope="session")
+def books_template(postgres_server: EmbeddedPostgres, migrated_template: str) -> str:
+    """Name of a database with a connection `quickbooks` and all its tables, to be copied."""
+    name = "writes_template"
+    _copy_database(postgres_server, migrated_template, name)
+
+    async def fill() -> None:
+        connection = await connect_engine(postgres_server.url(name))
+        cursor = await connection.execute(
+            "insert into sqlsync.connection (name, provider, schema_name, company_id, state)"
+            " values ('books', 'quickbooks', %s, '1', 'live') returning id",
+            [SCHEMA],
+        )
+        (connection_id,) = await cursor.fetchone()  # type: ignore[misc]
+        await install(connection, load_catalog("quickbooks"), SCHEMA, connection_id)
+        await connection.close()
+
+    asyncio.run(fill())
+    return name
+
+
+def _copy_database(server: EmbeddedPostgres, template: str, name: str) -> None:
+    with connect(server.url()) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+
+
+@pytest.fixture
+def books_url(postgres_server: EmbeddedPostgres, books_template: str) -> Iterator[str]:
+    """A fresh database with a connection `quickbooks`, empty."""
+    name = f"writes_{uuid4().hex[:12]}"
+    _copy_database(postgres_server, books_template, name)
+    yield postgres_server.url(name)
+    with connect(postgres_server.url()) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def world(books_url: str) -> AsyncIterator[World]:
+    """A mirror with Acme in it, and the books that hold her."""
+    catalog = load_catalog("quickbooks")
+    engines: list[WriteEngine] = []
+    sessions: list[AsyncConnection[Any]] = []
+    async with engine_pool(books_url, min_size=1, max_size=6) as pool:
+
+        async def make_engine(patience: Patience = BRISK, **options: Any) -> WriteEngine:
+            engine = WriteEngine(pool, found, patience=patience, **options)  # type: ignore[arg-type]
+            await engine.start()
+            engines.append(engine)
+            return engine
+
+        async def make_client(engine: WriteEngine | None = None) -> Client:
+            session = await connect_engine(books_url)
+            sessions.append(session)
+            return Client(engine or await make_engine(), session, catalog)
+
+        found = World(books_url, pool, Books(catalog), catalog, make_engine, make_client)
+        await found.mirrored(
+            "customer", Id="12", DisplayName="Acme", Active=True, Notes="old", Title="Mr"
+        )
+        try:
+            yield found
+        finally:
+            for session in sessions:
+                await session.close()
+            for engine in engines:
+                await engine.close()
