@@ -172,8 +172,8 @@ def _field(reader: _Reader) -> FieldSpec:
 
 
 def _custom_field(reader: _Reader, columns: Iterable[str]) -> CustomFieldSpec:
-    match = reader.take("match", dict, _REQUIRED) or {"": ""}
-    if len(match) != 1 or not all(isinstance(v, str) for v in match.values()):
+    match = reader.take("match", dict, _REQUIRED)
+    if match is None or len(match) != 1 or not all(isinstance(v, str) for v in match.values()):
         reader.fault("match", 'is one member with its text: { DefinitionId = "1" }')
         match = {"": ""}
     (member,) = match.items()

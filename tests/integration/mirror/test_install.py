@@ -198,7 +198,7 @@ async def test_a_column_of_another_type_is_refused_and_nothing_is_changed(
     connection_id = await register(engine)
     await install(engine, without(CATALOG, "customer", "notes"), "quickbooks", connection_id)
     await engine.execute("alter table quickbooks.customer alter column balance type text")
-    with pytest.raises(ConfigError, match='"balance".*is text; the catalog says numeric'):
+    with pytest.raises(ConfigError, match=r'"balance".*is text; the catalog says numeric'):
         await install(engine, CATALOG, "quickbooks", connection_id)
     notes = "select count(*) from pg_attribute where attrelid = 'quickbooks.customer'::regclass and"
     assert await value(engine, f"{notes} attname = 'notes'") == 0
