@@ -63,9 +63,17 @@ class EmbeddedPostgres:
     user = SUPERUSER
 
     def __init__(
-        self, directory: Path, *, database: str | None = None, durable: bool = True
+        self,
+        directory: Path,
+        *,
+        database: str | None = None,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        """directory: ours alone, made when missing. database: made on start when missing."""
+        """directory: ours alone, made when missing. database: made on start when missing.
+
+        settings: of the server, besides or instead of our own.
+        """
         self.directory = directory.absolute()
         self.data = self.directory / "data"
         self.port = 0
@@ -73,6 +81,7 @@ class EmbeddedPostgres:
         self.adopted = False
         self._database = database
         self._durable = durable
+        self._settings = dict(settings or {})
         self._binaries: Binaries | None = None
         self._users: IO[str] | None = None
 
@@ -83,7 +92,7 @@ class EmbeddedPostgres:
 
     @classmethod
     @contextmanager
-    def temporary(cls) -> Iterator[EmbeddedPostgres]:
+    def temporary(cls, settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
         """A fresh server for tests and demos, gone afterwards. Not durable, and fast for it."""
         _sweep_temporary()
         # It gets the name that a sweep looks for only when it is in use.
@@ -266,6 +275,7 @@ class EmbeddedPostgres:
         settings = dict(_SETTINGS)
         if not self._durable:
             settings.update(_TEMPORARY_SETTINGS)
+        settings.update(self._settings)
         for _ in range(5):  # a free port may be taken by another between asking and using
             self.port = _free_port()
             options = " ".join(
