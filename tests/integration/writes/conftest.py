@@ -7,7 +7,7 @@ arithmetic; `test_engine_quickbooks` has the adapter and the simulator, over HTT
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -289,13 +289,18 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def books_template(postgres_server: EmbeddedPostgres, migrated_template: str) -> str:
-    """Name of a database with a connection `quickbooks` and all its tables, to be copied."""
-    name = "writes_template"
-    _copy_database(postgres_server, migrated_template, name)
+def books_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> str:
+    """URL of a database with a connection `quickbooks` and all its tables, for all tests here."""
+    with connect(postgres_server.url()) as connection:
+        connection.execute(
+            sql.SQL("create database writes_tests template {}").format(
+                sql.Identifier(migrated_template)
+            )
+        )
+    url = postgres_server.url("writes_tests")
 
     async def fill() -> None:
-        connection = await connect_engine(postgres_server.url(name))
+        connection = await connect_engine(url)
         cursor = await connection.execute(
             "insert into sqlsync.connection (name, provider, schema_name, company_id, state)"
             " values ('books', 'quickbooks', %s, '1', 'live') returning id",
@@ -306,26 +311,18 @@ def books_template(postgres_server: EmbeddedPostgres, migrated_template: str) ->
         await connection.close()
 
     asyncio.run(fill())
-    return name
-
-
-def _copy_database(server: EmbeddedPostgres, template: str, name: str) -> None:
-    with connect(server.url()) as connection:
-        connection.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
+    return url
 
 
 @pytest.fixture
-def books_url(postgres_server: EmbeddedPostgres, books_template: str) -> Iterator[str]:
-    """A fresh database with a connection `quickbooks`, empty."""
-    name = f"writes_{uuid4().hex[:12]}"
-    _copy_database(postgres_server, books_template, name)
-    yield postgres_server.url(name)
-    with connect(postgres_server.url()) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+def books_url(books_database: str) -> str:
+    """The same database, emptied."""
+    tables = [f"{SCHEMA}.{table}" for table in load_catalog("quickbooks").by_any_table]
+    with connect(books_database) as connection:
+        connection.execute("set role sqlsync_engine")
+        for table in [*tables, "sqlsync.journal", "sqlsync.marker"]:
+            connection.execute(f"delete from {table}".encode())
+    return books_database
 
 
 @pytest.fixture
