@@ -1,0 +1,339 @@
+"""One simulated company: every question and command of the data service, as bytes in and out.
+
+No HTTP here: the web layer has authenticated and parsed the address; what is answered is the
+JSON body. A refusal is raised as Fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlsync.simulators.clock import SimulatedClock
+from sqlsync.simulators.quickbooks import documents, faults, forms
+from sqlsync.simulators.quickbooks.entities import Entity, entity_by_word
+from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.query import Query, invalid, parse
+from sqlsync.simulators.quickbooks.select import select
+from sqlsync.simulators.quickbooks.store import Books, Change, Row
+from sqlsync.simulators.quickbooks.values import (
+    Doc,
+    decode,
+    encode,
+    envelope_time,
+    join_json,
+    parse_moment,
+    timestamp,
+)
+from sqlsync.simulators.quickbooks.writer import Writer, Written
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]+")
+_NO_CDC = frozenset({"TaxCode"})
+_WRITE_OPERATIONS = frozenset({"create", "update", "delete", "void"})
+APPLIED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A write that was carried out, for tests to count."""
+
+    operation: str
+    entity: str
+    id: str
+    requestid: str | None
+    by: str  # "api" | "person"
+
+
+class Company:
+    """The books of one company and what its clients may do with them."""
+
+    def __init__(
+        self, realm_id: str, books: Books, options: Options, clock: SimulatedClock
+    ) -> None:
+        self.realm_id = realm_id
+        self.books = books
+        self.options = options
+        self.clock = clock
+        self.applied: list[Applied] = []
+        self.on_change: Callable[[str, list[Change]], None] = lambda realm, changes: None
+        self._replays: dict[str, bytes | Fault] = {}
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, entity: Entity, record_id: str) -> bytes:
+        if entity.name == "CompanyInfo" and record_id == self.realm_id:
+            record_id = "1"
+        row = self.find(entity, record_id)
+        return self._enveloped(entity, row)
+
+    def find(self, entity: Entity, record_id: str) -> Row:
+        """The row, or Fault 2030 or 610."""
+        number = forms.read_id({"Id": record_id})
+        row = self.books.table(entity.name).get(number)
+        if row is None:
+            raise faults.not_found()
+        return row
+
+    def query(self, text: str) -> bytes:
+        return b'{"QueryResponse":%b,"time":%b}' % (self._query(text), self._time())
+
+    def _query(self, text: str) -> bytes:
+        query = parse(text)
+        entity = entity_by_word().get(query.entity.lower())
+        if entity is None:
+            raise invalid(f"Invalid context declaration: {query.entity}")
+        if query.columns and not self.options.column_lists:
+            raise invalid(f"Property {query.columns[0]} not found for Entity {entity.name}")
+        found = select(
+            self.books,
+            self.books.table(entity.name),
+            entity,
+            query,
+            self.options,
+            self.clock.today(),
+        )
+        if query.counts:
+            return b'{"totalCount":%d}' % found.total
+        if not found.rows:
+            return b"{}"
+        records: Iterable[bytes]
+        if query.columns:
+            records = [self._chosen(entity, row, query) for row in found.rows]
+        else:
+            records = [documents.render(self.books, entity.name, row) for row in found.rows]
+        tail = b'"startPosition":%d,"maxResults":%d' % (query.start, len(found.rows))
+        if entity.name in self.options.total_count_for:
+            tail += b',"totalCount":%d' % found.total
+        return b'{"%b":%b,%b}' % (entity.name.encode(), join_json(records), tail)
+
+    def _chosen(self, entity: Entity, row: Row, query: Query) -> bytes:
+        """A record with the columns of a column list alone."""
+        whole = documents.assemble(self.books, entity.name, row)
+        members = {name.lower(): name for name in whole}
+        chosen: Doc = {"domain": "QBO", "sparse": True}
+        for column in query.columns:
+            top = column.split(".")[0].lower()
+            if not any(path[0].lower() == top for path in entity.fields) and top not in members:
+                raise invalid(f"Property {column} not found for Entity {entity.name}")
+            if top in members:
+                chosen[members[top]] = whole[members[top]]
+        chosen["Id"] = whole["Id"]
+        return encode(chosen)
+
+    def cdc(self, names: str, since_text: str) -> bytes:
+        """Changes of the named entities since a moment, tombstones last."""
+        since = parse_moment(since_text)
+        if not names.strip():
+            raise faults.missing("entities")
+        if since is None:
+            raise Fault("2060", f"Invalid date format. Supplied value:{since_text}", "changedSince")
+        horizon = self.clock.now() - timedelta(days=self.options.cdc_days)
+        if since < int(horizon.timestamp()):
+            raise Fault(
+                self.options.cdc_too_old_code,
+                f"changedSince must be within the last {self.options.cdc_days} days. "
+                f"Supplied value:{since_text}",
+                "changedSince",
+            )
+        room = self.options.cdc_max
+        parts: list[bytes] = []
+        for word in names.split(","):
+            entity = entity_by_word().get(word.strip().lower())
+            if entity is None or entity.name in _NO_CDC:
+                raise Fault("2000", f"Object Name: {word.strip()}", "entities")
+            part, used = self._changes(entity, since, room)
+            room -= used
+            parts.append(part)
+        return b'{"CDCResponse":[{"QueryResponse":%b}],"time":%b}' % (
+            join_json(parts),
+            self._time(),
+        )
+
+    def _changes(self, entity: Entity, since: int, room: int) -> tuple[bytes, int]:
+        table = self.books.table(entity.name)
+        rows = list(table.newest_first(since))
+        rows.reverse()
+        as_tombstones = self.options.cdc_inactive == "tombstone" and entity.kind == "name_list"
+        gone = [(number, at) for number, at in table.tombstones.items() if at >= since]
+        if as_tombstones:
+            gone += [(row.id, row.updated) for row in rows if not row.active]
+            rows = [row for row in rows if row.active]
+        if self.options.cdc_drops == "newest":
+            rows, gone = rows[:room], gone[: max(0, room - len(rows))]
+        else:
+            rows = rows[-room:] if room else []
+            gone = gone[-(room - len(rows)) :] if room > len(rows) else []
+        if not rows and not gone:
+            return b"{}", 0
+        records = [documents.render(self.books, entity.name, row) for row in rows]
+        records += [_tombstone(number, at) for number, at in gone]
+        tail = b'"startPosition":1,"maxResults":%d' % len(records)
+        if entity.name in self.options.total_count_for:
+            tail += b',"totalCount":%d' % len(records)
+        return b'{"%b":%b,%b}' % (entity.name.encode(), join_json(records), tail), len(records)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write(
+        self,
+        entity: Entity,
+        body: Doc,
+        operation: str,
+        *,
+        include: str = "",
+        requestid: str | None = None,
+        by: str = "api",
+    ) -> bytes:
+        """operation: "create" or "update" (both: save), "delete", "void". Replays a requestid."""
+        self._check_request_id(requestid, self.options.requestid_max)
+        part = self._once(
+            requestid, lambda: self._write(entity, body, operation, include, requestid, by)
+        )
+        return b'{%b,"time":%b}' % (part, self._time())
+
+    def send(
+        self, entity: Entity, record_id: str, address: str | None, requestid: str | None
+    ) -> bytes:
+        self._check_request_id(requestid, self.options.requestid_max)
+
+        def work() -> bytes:
+            written = self.writer().send(entity, forms.read_id({"Id": record_id}), address)
+            return self._written(written, "send", requestid, "api")
+
+        return b'{%b,"time":%b}' % (self._once(requestid, work), self._time())
+
+    def batch(self, body: Any, requestid: str | None = None) -> bytes:
+        """Up to 30 writes and queries, each by itself. Items' refusals stand in the answer."""
+        self._check_request_id(requestid, self.options.requestid_max_batch)
+        items = body.get("BatchItemRequest") if isinstance(body, dict) else None
+        if not isinstance(items, list) or not items:
+            raise faults.missing("BatchItemRequest")
+        if len(items) > self.options.batch_items_max:
+            raise faults.business(
+                f"The number of batch items exceeds the limit of {self.options.batch_items_max}."
+            )
+        answers = [self._batch_item(item, requestid) for item in items]
+        return b'{"BatchItemResponse":%b,"time":%b}' % (join_json(answers), self._time())
+
+    def _batch_item(self, item: Any, requestid: str | None) -> bytes:
+        if not isinstance(item, dict):
+            raise faults.not_json()
+        number = encode(str(item.get("bId", "")))
+        try:
+            if "Query" in item:
+                part = b'"QueryResponse":%b' % self._query(str(item["Query"]))
+            else:
+                part = self._batch_write(item, requestid)
+        except Fault as fault:
+            part = b'"Fault":%b' % encode(fault.body())
+        return b'{"bId":%b,%b}' % (number, part)
+
+    def _batch_write(self, item: Doc, requestid: str | None) -> bytes:
+        operation = str(item.get("operation", "")).lower()
+        if operation not in _WRITE_OPERATIONS:
+            raise faults.unsupported(operation)
+        named = [name for name in item if name.lower() in entity_by_word()]
+        if len(named) != 1:
+            raise Fault("2000", f"Object Name: {', '.join(sorted(set(item)))}")
+        entity = entity_by_word()[named[0].lower()]
+        include = str(item.get("optionsData", ""))
+        key = f"{requestid}/{item.get('bId')}" if requestid else None
+        body = item[named[0]]
+        return self._once(
+            key, lambda: self._write(entity, body, operation, include, requestid, "api")
+        )
+
+    def _write(
+        self,
+        entity: Entity,
+        body: Any,
+        operation: str,
+        include: str,
+        requestid: str | None,
+        by: str,
+    ) -> bytes:
+        if not isinstance(body, dict):
+            raise faults.not_json()
+        writer = self.writer()
+        if operation == "delete":
+            written = writer.delete(entity, body)
+        elif operation == "void" or "void" in include.split(","):
+            operation, written = "void", writer.void(entity, body)
+        else:
+            operation = "update" if body.get("Id") else "create"
+            written = writer.save(
+                entity, body, allow_duplicate_number="allowduplicatedocnum" in include.split(",")
+            )
+        return self._written(written, operation, requestid, by)
+
+    def writer(self) -> Writer:
+        return Writer(self.books, self.options, self.clock.epoch(), self.clock.today())
+
+    def _written(self, written: Written, operation: str, requestid: str | None, by: str) -> bytes:
+        name = written.entity.name
+        if len(self.applied) >= APPLIED_MAX:
+            del self.applied[: APPLIED_MAX // 2]
+        self.applied.append(Applied(operation, name, str(written.id), requestid, by))
+        self.on_change(self.realm_id, written.changes)
+        if written.row is None:
+            record = encode({"domain": "QBO", "status": "Deleted", "Id": str(written.id)})
+        else:
+            record = documents.render(self.books, name, written.row)
+        return b'"%b":%b' % (name.encode(), record)
+
+    def _once(self, key: str | None, work: Callable[[], bytes]) -> bytes:
+        """Carries out `work`, or gives the first answer to the same key again."""
+        if key is None:
+            return work()
+        known = self._replays.get(key)
+        if isinstance(known, Fault):
+            raise known
+        if known is not None:
+            return known
+        try:
+            answer = work()
+        except Fault as fault:
+            if self.options.replay_refusals:
+                self._replays[key] = fault
+            raise
+        self._replays[key] = answer
+        return answer
+
+    @staticmethod
+    def _check_request_id(requestid: str | None, longest: int) -> None:
+        if requestid is None:
+            return
+        if not _REQUEST_ID.fullmatch(requestid) or len(requestid) > longest:
+            raise Fault("2130", f"Invalid Request Id Format. Supplied value:{requestid}")
+
+    # -- answers ---------------------------------------------------------------------------
+
+    def _enveloped(self, entity: Entity, row: Row) -> bytes:
+        record = documents.render(self.books, entity.name, row)
+        return b'{"%b":%b,"time":%b}' % (entity.name.encode(), record, self._time())
+
+    def _time(self) -> bytes:
+        return b'"%b"' % envelope_time(self.clock.now()).encode()
+
+
+def _tombstone(number: int, at: int) -> bytes:
+    return encode(
+        {
+            "domain": "QBO",
+            "status": "Deleted",
+            "Id": str(number),
+            "MetaData": {"LastUpdatedTime": timestamp(at)},
+        }
+    )
+
+
+def parse_body(data: bytes) -> Any:
+    """A JSON body with exact numbers, or Fault 2010 as the service words it."""
+    try:
+        return decode(data)
+    except ValueError:
+        raise faults.not_json() from None

@@ -1,0 +1,137 @@
+"""A record as the service shows it: the stored document plus what the books know of it.
+
+Pure. `assemble` gives the whole JSON object, `render` its bytes (kept until a write changes the
+record), `stored` the part of an assembled object that belongs into `Row.doc`.
+"""
+
+from __future__ import annotations
+
+from sqlsync.simulators.quickbooks import seeded
+from sqlsync.simulators.quickbooks.store import Books, Links, Row
+from sqlsync.simulators.quickbooks.values import Doc, decode, encode, money, timestamp
+
+_HEAD = ("domain", "sparse", "Id", "SyncToken", "MetaData")
+_COMPUTED: dict[str, tuple[str, ...]] = {
+    "Customer": ("Balance", "BalanceWithJobs"),
+    "Vendor": ("Balance",),
+    "Invoice": ("TotalAmt", "Balance"),
+    "Bill": ("TotalAmt", "Balance", "LinkedTxn"),
+    "Payment": ("TotalAmt", "UnappliedAmt", "Line"),
+    "BillPayment": ("TotalAmt", "Line"),
+    "PurchaseOrder": ("TotalAmt",),
+}
+
+
+def render(books: Books, entity: str, row: Row) -> bytes:
+    """The record as JSON bytes."""
+    if row.doc is None:
+        return seeded.render(books, entity, row)
+    if row.body is None:
+        row.body = encode(assemble(books, entity, row))
+    return row.body
+
+
+def assemble(books: Books, entity: str, row: Row) -> Doc:
+    """The record as a JSON object, with exact numbers."""
+    if row.doc is None:
+        found: Doc = decode(seeded.render(books, entity, row))
+        return found
+    return {
+        "domain": "QBO",
+        "sparse": False,
+        "Id": str(row.id),
+        "SyncToken": str(row.token),
+        "MetaData": {
+            "CreateTime": timestamp(row.created),
+            "LastUpdatedTime": timestamp(row.updated),
+        },
+        **row.doc,
+        **computed(books, entity, row),
+    }
+
+
+def stored(books: Books, entity: str, row: Row) -> Doc:
+    """What `Row.doc` holds, or would hold, for this record."""
+    if row.doc is not None:
+        return row.doc
+    left_out = {*_HEAD, *_COMPUTED.get(entity, ())}
+    doc = {name: v for name, v in assemble(books, entity, row).items() if name not in left_out}
+    if entity == "Invoice":
+        doc["LinkedTxn"] = []  # a generated invoice is linked to nothing but payments
+    return doc
+
+
+def computed(books: Books, entity: str, row: Row) -> Doc:
+    """The members that follow from the books."""
+    if entity == "Customer":
+        return {"Balance": money(row.open), "BalanceWithJobs": money(books.balance_with_jobs(row))}
+    if entity == "Vendor":
+        return {"Balance": money(row.open)}
+    if entity == "Invoice":
+        own = (row.doc or {}).get("LinkedTxn", [])
+        linked = [{"TxnId": str(payment), "TxnType": "Payment"} for payment, _ in row.links]
+        return {
+            "TotalAmt": money(row.total),
+            "Balance": money(row.open),
+            "LinkedTxn": [*own, *linked],
+        }
+    if entity == "Bill":
+        linked = [
+            {"TxnId": str(payment), "TxnType": _bill_payment_type(books, payment)}
+            for payment, _ in row.links
+        ]
+        shown = {"TotalAmt": money(row.total), "Balance": money(row.open)}
+        return {**shown, "LinkedTxn": linked} if linked else shown
+    if entity == "Payment":
+        return {
+            "TotalAmt": money(row.total),
+            "UnappliedAmt": money(row.open),
+            "Line": payment_lines(books, row.links),
+        }
+    if entity == "BillPayment":
+        lines = [
+            {"Amount": money(cents), "LinkedTxn": [{"TxnId": str(bill), "TxnType": "Bill"}]}
+            for bill, cents in row.links
+        ]
+        return {"TotalAmt": money(row.total), "Line": lines}
+    if entity == "PurchaseOrder":
+        return {"TotalAmt": money(row.total)}
+    return {}
+
+
+def _bill_payment_type(books: Books, payment: int) -> str:
+    row = books.table("BillPayment").get(payment)
+    by_card = row is not None and row.doc is not None and row.doc.get("PayType") == "CreditCard"
+    return "BillPaymentCreditCard" if by_card else "BillPaymentCheck"
+
+
+def payment_lines(books: Books, links: Links) -> list[Doc]:
+    """A payment's rows, with the name/value list the service adds to each."""
+    lines: list[Doc] = []
+    for invoice_id, cents in links:
+        invoice = books.row("Invoice", invoice_id)
+        facts = {
+            "txnId": str(invoice_id),
+            "txnOpenBalance": f"{invoice.total // 100}.{invoice.total % 100:02d}",
+            "txnReferenceNumber": invoice.number or "",
+        }
+        lines.append(
+            {
+                "Amount": money(cents),
+                "LinkedTxn": [{"TxnId": str(invoice_id), "TxnType": "Invoice"}],
+                "LineEx": {"any": [_name_value(name, value) for name, value in facts.items()]},
+            }
+        )
+    return lines
+
+
+def _name_value(name: str, value: str) -> Doc:
+    return {
+        "name": "{http://schema.intuit.com/finance/v3}NameValue",
+        "declaredType": "com.intuit.schema.finance.v3.NameValue",
+        "scope": "javax.xml.bind.JAXBElement$GlobalScope",
+        "value": {"Name": name, "Value": value},
+        "nil": False,
+        "globalScope": True,
+        "typeSubstituted": False,
+    }

@@ -1,0 +1,152 @@
+"""Rules of the name lists: names that must be unique, display names made, deactivation.
+
+Each function takes the merged document of a record and returns it completed; the Row's own
+members (name, parent, active) are set from it by the writer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlsync.simulators.quickbooks import accounts, faults
+from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.lines import plain
+from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.store import PARTIES, Books, Row
+from sqlsync.simulators.quickbooks.values import Doc
+
+USD: Doc = {"value": "USD", "name": "United States Dollar"}
+_SUFFIX = re.compile(r" \(deleted(?: \d+)?\)$", re.IGNORECASE)
+_KIND = {"Item": "product or service", "Account": "account"}
+
+
+def name_member(entity: str) -> str:
+    return "DisplayName" if entity in PARTIES else "Name"
+
+
+def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) -> Doc:
+    """The document with everything the service fills in. `row.doc` None: it is new."""
+    is_new = row.doc is None and row.seed is None
+    doc.setdefault("Active", True)
+    if entity in PARTIES:
+        _party(entity, doc, row)
+    elif entity == "Item":
+        _item(doc)
+    else:
+        _account(doc, is_new=is_new)
+    parent = int((doc.get("ParentRef") or {}).get("value") or 0)
+    _name(books, entity, doc, row, parent, options)
+    name = doc[name_member(entity)]
+    full = name
+    if parent and entity in ("Customer", "Item", "Account"):
+        full = f"{books.row(entity, parent).name}:{name}"
+        doc["Level"] = 1
+    else:
+        doc.pop("Level", None)
+    if entity not in ("Vendor", "Employee"):
+        doc["FullyQualifiedName"] = full
+    return doc
+
+
+def _party(entity: str, doc: Doc, row: Row) -> None:
+    if not doc.get("DisplayName"):
+        parts = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")
+        doc["DisplayName"] = " ".join(doc[part] for part in parts if doc.get(part))
+    if not doc["DisplayName"]:
+        raise Fault("6080", "At least one of the name elements is required.")
+    if entity == "Employee" and not (doc.get("GivenName") or doc.get("FamilyName")):
+        raise faults.missing("GivenName")
+    if not doc.get("PrintOnCheckName"):
+        doc["PrintOnCheckName"] = doc.get("CompanyName") or doc["DisplayName"]
+    if entity == "Customer":
+        doc.setdefault("Taxable", True)
+        doc["Job"] = bool((doc.get("ParentRef") or {}).get("value"))
+        doc.setdefault("BillWithParent", False)
+        doc.setdefault("PreferredDeliveryMethod", "None")
+        doc.setdefault("IsProject", False)
+        doc.setdefault("ClientEntityId", "0")
+        doc.setdefault("CurrencyRef", USD)
+        doc.setdefault("V4IDPseudonym", f"0021{row.id:012x}")
+    elif entity == "Vendor":
+        doc.setdefault("Vendor1099", False)
+        doc.setdefault("CurrencyRef", USD)
+        doc.setdefault("V4IDPseudonym", f"0022{row.id:012x}")
+    else:
+        doc.setdefault("BillableTime", False)
+    for label, name in enumerate(("BillAddr", "ShipAddr", "PrimaryAddr")):
+        if isinstance(doc.get(name), dict):
+            doc[name] = {"Id": str(1_000_000 + row.id * 4 + label), **doc[name]}
+
+
+def _item(doc: Doc) -> None:
+    kind = doc.setdefault("Type", "Service")
+    stocked = kind == "Inventory"
+    if stocked:
+        needed = ("IncomeAccountRef", "ExpenseAccountRef", "AssetAccountRef", "InvStartDate")
+        for name in (*needed, "QtyOnHand"):
+            if doc.get(name) is None:
+                raise faults.missing(name)
+    elif kind in ("Service", "NonInventory") and not (
+        doc.get("IncomeAccountRef") or doc.get("ExpenseAccountRef")
+    ):
+        raise faults.missing("IncomeAccountRef")
+    doc.setdefault("Taxable", False)
+    doc["TrackQtyOnHand"] = stocked
+    for name in ("UnitPrice", "PurchaseCost", "QtyOnHand"):
+        if name in doc:
+            doc[name] = plain(doc[name])
+    if kind in ("Service", "NonInventory", "Inventory"):
+        doc.setdefault("UnitPrice", 0)
+        doc.setdefault("PurchaseCost", 0)
+
+
+def _account(doc: Doc, *, is_new: bool) -> None:
+    kind, subtype = doc.get("AccountType"), doc.get("AccountSubType")
+    if not kind and not subtype:
+        raise Fault("6010", "AccountType or AccountSubType must be given")
+    if not kind and subtype:
+        kind = accounts.type_of_subtype(subtype)
+        if kind is None:
+            raise Fault("2170", f"Invalid Enumeration : {subtype}", "AccountSubType")
+    doc["AccountType"] = kind
+    if not subtype:
+        doc["AccountSubType"] = accounts.default_subtype(str(kind)) or ""
+    doc["Classification"] = accounts.classification(str(kind))
+    doc["SubAccount"] = bool((doc.get("ParentRef") or {}).get("value"))
+    doc.setdefault("CurrentBalance", 0)
+    doc.setdefault("CurrentBalanceWithSubAccounts", 0)
+    doc.setdefault("CurrencyRef", USD)
+
+
+def _name(books: Books, entity: str, doc: Doc, row: Row, parent: int, options: Options) -> None:
+    """Checks the name, and adds or strips what marks a record made inactive."""
+    member = name_member(entity)
+    name = doc[member].strip()
+    was_new = not row.name
+    if doc["Active"] is False and (row.active or was_new):
+        _refuse_open_balance(entity, row, options)
+        base = name
+        name = f"{base}{options.deleted_suffix}"
+        count = 2
+        while _taken(books, entity, row, parent, name):
+            name = f"{base} (deleted {count})"
+            count += 1
+    elif doc["Active"] is True and not was_new and not row.active:
+        name = _SUFFIX.sub("", name)
+    if any(sign in name for sign in ":\t\n"):
+        raise Fault("2040", f"Element contains invalid characters. Supplied value:{name}", member)
+    if entity == "Account" and '"' in name:
+        raise Fault("2040", f"Element contains invalid characters. Supplied value:{name}", member)
+    if _taken(books, entity, row, parent, name):
+        raise faults.duplicate_name(_KIND.get(entity, "customer, vendor or employee"))
+    doc[member] = name
+
+
+def _taken(books: Books, entity: str, row: Row, parent: int, name: str) -> bool:
+    holder = books.holder_of(entity, parent, name)
+    return holder is not None and holder != (entity, row.id)
+
+
+def _refuse_open_balance(entity: str, row: Row, options: Options) -> None:
+    if entity in ("Customer", "Vendor") and row.open and not options.allow_inactive_with_balance:
+        raise faults.has_balance(entity.lower())

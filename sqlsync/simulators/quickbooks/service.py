@@ -1,0 +1,94 @@
+"""The whole simulated service: companies, tokens, limits, scripted trouble, webhooks.
+
+One object with one owner, the server's event loop. The web modules turn requests into calls of
+it; tests reach it through `/_control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+from sqlsync.simulators.clock import SimulatedClock
+from sqlsync.simulators.quickbooks import faults
+from sqlsync.simulators.quickbooks.company import Company
+from sqlsync.simulators.quickbooks.generate import generate
+from sqlsync.simulators.quickbooks.limits import Limiter
+from sqlsync.simulators.quickbooks.oauth import Authority
+from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.store import Change
+from sqlsync.simulators.quickbooks.traffic import Traffic
+from sqlsync.simulators.quickbooks.webhooks import Sender
+from sqlsync.simulators.trouble import Troubles
+
+FIRST_REALM = 9341450000000001
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySpec:
+    """A company to generate. refresh_token: None lets the service make one up."""
+
+    customers: int = 100
+    invoices: int = 1000
+    seed: int = 1
+    realm_id: str | None = None
+    refresh_token: str | None = None
+
+
+class Service:
+    """QuickBooks Online, small."""
+
+    def __init__(self, options: Options | None = None, clock: SimulatedClock | None = None) -> None:
+        self.options = options or Options()
+        self.clock = clock or SimulatedClock()
+        self.authority = Authority(self.options, self.clock)
+        self.companies: dict[str, Company] = {}
+        self.refresh_tokens: dict[str, str] = {}  # the first of each company
+        self.troubles = Troubles()
+        self.traffic = Traffic()
+        self.sender = Sender(self.options)
+        self._limiters: dict[str, Limiter] = {}
+
+    def add_company(self, spec: CompanySpec) -> Company:
+        """Generates a company and connects it once, for scripts."""
+        realm = spec.realm_id or str(FIRST_REALM + len(self.companies))
+        books = generate(
+            spec.customers, spec.invoices, spec.seed, self.clock.today(), self.clock.epoch()
+        )
+        company = Company(realm, books, self.options, self.clock)
+        company.on_change = self._changed
+        self.companies[realm] = company
+        self.refresh_tokens[realm] = self.authority.grant(realm, token=spec.refresh_token)
+        return company
+
+    def _changed(self, realm: str, changes: Iterable[Change]) -> None:
+        self.sender.announce(realm, changes)
+
+    def enter(self, realm: str, token: str | None, *, is_batch: bool) -> Company:
+        """The company a request may use, or GatewayFault 401, 403, 429."""
+        if not token:
+            raise faults.token_expired("Token is missing")
+        grant = self.authority.holder(token)
+        if grant is None:
+            raise faults.token_expired()
+        company = self.companies.get(realm)
+        if company is None or grant.realm_id != realm:
+            raise faults.wrong_company()
+        limiter = self._limiters.setdefault(realm, Limiter(self.options))
+        if not limiter.admit(self.clock.monotonic(), is_batch=is_batch):
+            raise faults.throttled()
+        return company
+
+    def set_options(self, given: dict[str, Any]) -> None:
+        """Changes options while running. Raises ValueError for an unknown name."""
+        known = {field.name for field in fields(Options)}
+        for name, value in given.items():
+            if name not in known:
+                raise ValueError(f"unknown option: {name}")
+            if name == "book_close_date" and isinstance(value, str):
+                value = date.fromisoformat(value)
+            if isinstance(getattr(self.options, name), tuple):
+                value = tuple(value)
+            setattr(self.options, name, value)

@@ -1,0 +1,289 @@
+"""The records of one simulated company, in memory, and one write as a unit.
+
+A generated record is kept as a few numbers (`seed`) and turned into JSON when asked for, so
+that a company of 200,000 invoices fits in little memory; once somebody writes to it, it is
+kept as a document (`doc`). What other records' writes change (balance, links, token, times)
+stands in the row itself, never in the document.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlsync.simulators.quickbooks.values import Doc
+
+Links = tuple[tuple[int, int], ...]  # (transaction id, cents)
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One record. `open` in cents: what is left of an invoice, bill or payment; a name's balance.
+
+    `links`: of a payment, what it pays; of an invoice or bill, what pays it.
+    `doc` is never changed in place, only replaced.
+    """
+
+    id: int
+    token: int = 0
+    created: int = 0
+    updated: int = 0
+    active: bool = True
+    name: str = ""  # DisplayName, Name
+    number: str | None = None  # DocNumber
+    date: str = ""  # TxnDate
+    party: int = 0  # the customer or vendor of a transaction
+    parent: int = 0  # of a name in its own list
+    total: int = 0
+    open: int = 0
+    links: Links = ()
+    doc: Doc | None = None
+    seed: Any = None
+    body: bytes | None = None  # rendered `doc`, until something changes
+
+    def snapshot(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _FIELDS)
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        for name, value in zip(_FIELDS, snapshot, strict=True):
+            setattr(self, name, value)
+
+
+_FIELDS = tuple(Row.__slots__)
+
+
+class Table:
+    """All records of one entity, by id and in the order of their last change."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.rows: dict[int, Row] = {}  # the least recently changed first
+        self.ids: list[int] = []  # ascending
+        self.tombstones: dict[int, int] = {}  # id -> when, the oldest first
+        self.version = 0  # raised by every change
+        self.last_number = 0  # the highest DocNumber given out
+        self.numbers: dict[str, set[int]] = {}  # DocNumber -> ids
+
+    def get(self, record_id: int) -> Row | None:
+        return self.rows.get(record_id)
+
+    def add(self, row: Row) -> None:
+        self.rows[row.id] = row
+        if self.ids and row.id < self.ids[-1]:
+            insort(self.ids, row.id)
+        else:
+            self.ids.append(row.id)
+        self.note_number(row)
+        self.version += 1
+
+    def touched(self, row: Row) -> None:
+        del self.rows[row.id]
+        self.rows[row.id] = row
+        self.version += 1
+
+    def remove(self, row: Row, at: int) -> None:
+        del self.rows[row.id]
+        del self.ids[bisect_left(self.ids, row.id)]
+        self.forget_number(row.id, row.number)
+        self.tombstones[row.id] = at
+        self.version += 1
+
+    def note_number(self, row: Row) -> None:
+        if row.number:
+            self.numbers.setdefault(row.number, set()).add(row.id)
+            if row.number.isdigit() and len(row.number) < 12:
+                self.last_number = max(self.last_number, int(row.number))
+
+    def forget_number(self, record_id: int, number: str | None) -> None:
+        if number and number in self.numbers:
+            self.numbers[number].discard(record_id)
+            if not self.numbers[number]:
+                del self.numbers[number]
+
+    def newest_first(self, since: int) -> Iterator[Row]:
+        """Records changed at or after `since`."""
+        for row in reversed(self.rows.values()):
+            if row.updated < since:
+                return
+            yield row
+
+
+PARTIES = ("Customer", "Vendor", "Employee")  # one space of names
+TRANSACTIONS = ("Invoice", "Payment", "Bill", "BillPayment", "PurchaseOrder")
+
+
+class Books:
+    """Every table of one company, the id sequences and the index of names."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        for name in (*PARTIES, "Item", "Account", "Term", "TaxCode", "PaymentMethod"):
+            self.tables[name] = Table(name, "name_list")
+        for name in TRANSACTIONS:
+            self.tables[name] = Table(name, "transaction")
+        for name in ("CompanyInfo", "Preferences"):
+            self.tables[name] = Table(name, "other")
+        self.next_transaction = 1
+        self.next_id: dict[str, int] = dict.fromkeys(self.tables, 1)
+        self.names: dict[tuple[str, int, str], tuple[str, int]] = {}
+        self.jobs: dict[int, set[int]] = {}  # customer -> its sub-customers
+        self.forms: dict[int, str] = {}  # customer -> what seeded invoices copied from it
+        self.seed_items: dict[int, Any] = {}  # item -> seeded.ItemFacts, as at generation
+
+    def table(self, name: str) -> Table:
+        return self.tables[name]
+
+    def row(self, name: str, record_id: int) -> Row:
+        return self.tables[name].rows[record_id]
+
+    def next_id_of(self, name: str) -> int:
+        """The id `new_id` gives next."""
+        if self.tables[name].kind == "transaction":
+            return self.next_transaction
+        return self.next_id[name]
+
+    def new_id(self, name: str) -> int:
+        if self.tables[name].kind == "transaction":
+            self.next_transaction += 1
+            return self.next_transaction - 1
+        self.next_id[name] += 1
+        return self.next_id[name] - 1
+
+    @staticmethod
+    def name_key(table: str, parent: int, name: str) -> tuple[str, int, str]:
+        """Where a name must be unique: parties share one space, items are apart by parent."""
+        if table in PARTIES:
+            return ("party", 0, name.casefold())
+        return (table, parent if table in ("Item", "Account") else 0, name.casefold())
+
+    def holder_of(self, table: str, parent: int, name: str) -> tuple[str, int] | None:
+        return self.names.get(self.name_key(table, parent, name))
+
+    def balance_with_jobs(self, customer: Row) -> int:
+        """A customer's balance with its sub-customers', in cents."""
+        jobs = self.jobs.get(customer.id)
+        if not jobs:
+            return customer.open
+        return customer.open + sum(self.balance_with_jobs(self.row("Customer", j)) for j in jobs)
+
+    def insert(self, table: str, row: Row) -> None:
+        """Adds a record as it is, without a unit (generation)."""
+        found = self.tables[table]
+        found.add(row)
+        if row.name:
+            self.names[self.name_key(table, row.parent, row.name)] = (table, row.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record that a write changed. operation: Create Update Delete Void Emailed."""
+
+    entity: str
+    id: int
+    operation: str
+    at: int
+
+
+class Unit:
+    """One write: everything it changes, or nothing.
+
+    `edit` a row before changing it. `commit` raises tokens and times once per record and
+    returns the changes in order; `rollback` puts every row back.
+    """
+
+    def __init__(self, books: Books, now: int) -> None:
+        self.books = books
+        self.now = now
+        self._edits: dict[Row, tuple[Table, tuple[Any, ...]]] = {}
+        self._raises: set[Row] = set()
+        self._touches: set[Row] = set()
+        self._added: dict[Row, Table] = {}
+        self._removed: dict[Row, Table] = {}
+        self._operations: dict[Row, str] = {}
+        self.main = ""  # the entity the write is about
+
+    def operation_of(self, row: Row) -> str:
+        return self._operations.get(row, "Update")
+
+    def add(self, table: Table, row: Row) -> None:
+        row.created = row.updated = self.now
+        self._added[row] = table
+
+    def edit(
+        self,
+        table: Table,
+        row: Row,
+        *,
+        token: bool = True,
+        touch: bool = True,
+        operation: str = "Update",
+    ) -> Row:
+        """token: this change raises the SyncToken; touch: it shows in LastUpdatedTime."""
+        if row in self._added:
+            return row
+        if row not in self._edits:
+            self._edits[row] = (table, row.snapshot())
+        if token:
+            self._raises.add(row)
+        if touch:
+            self._touches.add(row)
+        if operation != "Update" or row not in self._operations:
+            self._operations[row] = operation
+        row.body = None
+        return row
+
+    def remove(self, table: Table, row: Row) -> None:
+        self.edit(table, row, operation="Delete")
+        self._removed[row] = table
+
+    def rollback(self) -> None:
+        for row, (_, before) in self._edits.items():
+            row.restore(before)
+
+    def commit(self) -> list[Change]:
+        changes: list[Change] = []
+        for row, table in self._removed.items():
+            before = self._edits.pop(row)[1]
+            row.number = before[_FIELDS.index("number")]
+            self._unname(table, row, before)
+            table.remove(row, self.now)
+            changes.append(Change(table.name, row.id, "Delete", self.now))
+        for row, table in self._added.items():
+            self.books.insert(table.name, row)
+            changes.append(Change(table.name, row.id, "Create", self.now))
+        for row, (table, before) in self._edits.items():
+            self._reindex(table, row, before)
+            if row in self._raises:
+                row.token += 1
+            row.body = None
+            if row in self._touches:
+                row.updated = max(self.now, row.updated)
+                table.touched(row)
+                changes.append(Change(table.name, row.id, self._operations[row], self.now))
+            else:
+                table.version += 1
+        return changes
+
+    def _unname(self, table: Table, row: Row, before: tuple[Any, ...]) -> None:
+        name, parent = before[_FIELDS.index("name")], before[_FIELDS.index("parent")]
+        key = Books.name_key(table.name, parent, name)
+        if name and self.books.names.get(key) == (table.name, row.id):
+            del self.books.names[key]
+
+    def _reindex(self, table: Table, row: Row, before: tuple[Any, ...]) -> None:
+        if row.number != before[_FIELDS.index("number")]:
+            table.forget_number(row.id, before[_FIELDS.index("number")])
+            table.note_number(row)
+        same = (row.name, row.parent) == (
+            before[_FIELDS.index("name")],
+            before[_FIELDS.index("parent")],
+        )
+        if not same:
+            self._unname(table, row, before)
+            self.books.names[Books.name_key(table.name, row.parent, row.name)] = (
+                table.name,
+                row.id,
+            )
