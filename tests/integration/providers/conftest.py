@@ -100,6 +100,13 @@ async def loopback(handler: Handler) -> AsyncIterator[LoopbackServer]:
         listening.close()
 
 
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Returns as soon as it holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - conditions of other processes have no event
+            await asyncio.sleep(0.005)
+
+
 @pytest.fixture
 def vault() -> Vault:
     return Vault([new_key()])

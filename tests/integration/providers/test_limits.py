@@ -1,0 +1,126 @@
+"""Limits in a real Postgres, shared by two pools as by two processes."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from sqlsync.database import EnginePool
+from sqlsync.errors import RateLimited
+from sqlsync.providers.limits import Budget, Limiter, Limits, Rate
+
+from .conftest import until
+
+
+async def calls_in(
+    limiters: list[Limiter], seconds: float, *, writes: bool, tasks: int = 3
+) -> list[int]:
+    """How many calls each limiter let go in that time, several asking at once."""
+    end = monotonic() + seconds
+    counts = [0] * len(limiters)
+
+    async def ask(index: int) -> None:
+        while (left := end - monotonic()) > 0:
+            try:
+                await limiters[index].take(writes=writes, max_wait_seconds=left)
+            except RateLimited:
+                return
+            if monotonic() <= end:
+                counts[index] += 1
+
+    await asyncio.gather(*(ask(i) for i in range(len(limiters)) for _ in range(tasks)))
+    return counts
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_two_processes_share_one_limit(
+    writes: bool, pool: EnginePool, other_pool: EnginePool
+) -> None:
+    rate = Rate(1 / 50, 5)
+    limiters = [Limiter(p, "c:calls", rate, title="QuickBooks") for p in (pool, other_pool)]
+    counts = await calls_in(limiters, 1.0, writes=writes)
+    assert 25 <= sum(counts) <= 50 + 5 + 1
+    assert min(counts) > 0
+
+
+async def test_a_burst_goes_at_once_and_the_rest_is_spaced(pool: EnginePool) -> None:
+    limiter = Limiter(pool, "c:calls", Rate(0.1, 3), title="QuickBooks")
+    started = monotonic()
+    times = []
+    for _ in range(5):
+        await limiter.take(writes=True, max_wait_seconds=5)
+        times.append(monotonic() - started)
+    assert times[2] < 0.09
+    assert times[3] >= 0.05 and 0.15 <= times[4] < 1.0
+
+
+async def test_a_write_that_would_wait_too_long_is_refused_at_once(pool: EnginePool) -> None:
+    limiter = Limiter(pool, "c:calls", Rate(10.0, 1), title="QuickBooks")
+    await limiter.take(writes=True, max_wait_seconds=0)
+    started = monotonic()
+    with pytest.raises(RateLimited) as caught:
+        await limiter.take(writes=True, max_wait_seconds=3)
+    assert monotonic() - started < 0.5
+    assert 9 < caught.value.retry_after <= 10
+    assert caught.value.sqlstate == "53400"
+
+
+async def test_waiting_reads_do_not_delay_a_write(pool: EnginePool) -> None:
+    limiter = Limiter(pool, "c:calls", Rate(0.2, 1), title="QuickBooks")
+    await limiter.take(writes=False, max_wait_seconds=0)
+    reads = [
+        asyncio.create_task(limiter.take(writes=False, max_wait_seconds=30)) for _ in range(20)
+    ]
+    await asyncio.sleep(0)
+    started = monotonic()
+    await limiter.take(writes=True, max_wait_seconds=5)
+    assert monotonic() - started < 0.9  # twenty queued reads would be four seconds
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+
+
+async def test_a_pause_the_provider_asks_for_holds_for_all(
+    pool: EnginePool, other_pool: EnginePool
+) -> None:
+    budget = Budget(calls=Rate(0.01, 10), batches=Rate(0.01, 10))
+    here, there = (Limits(p, "c", budget, write_wait_seconds=1) for p in (pool, other_pool))
+    await here.keep_away(30)
+    with pytest.raises(RateLimited) as caught:
+        async with there.slot(writes=True):
+            pass
+    assert 28 < caught.value.retry_after <= 30
+
+
+async def test_reads_leave_places_to_writes(pool: EnginePool) -> None:
+    budget = Budget(calls=Rate(0.001, 100), batches=Rate(0.001, 100), concurrency=4)
+    limits = Limits(pool, "c", budget)
+    inside = 0
+    done = asyncio.Event()
+
+    async def read() -> None:
+        nonlocal inside
+        async with limits.slot(writes=False):
+            inside += 1
+            await done.wait()
+
+    reads = [asyncio.create_task(read()) for _ in range(6)]
+    await until(lambda: inside == 2)
+    async with asyncio.timeout(5), limits.slot(writes=True):
+        assert inside == 2
+    done.set()
+    await asyncio.gather(*reads)
+
+
+async def test_a_batch_needs_room_in_both_limits(pool: EnginePool) -> None:
+    budget = Budget(calls=Rate(0.001, 100), batches=Rate(60.0, 1))
+    limits = Limits(pool, "c", budget, write_wait_seconds=0.2)
+    async with limits.slot(writes=True, batch=True):
+        pass
+    with pytest.raises(RateLimited):
+        async with limits.slot(writes=True, batch=True):
+            pass
+    async with limits.slot(writes=True):
+        pass
