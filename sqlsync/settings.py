@@ -106,11 +106,13 @@ class WebSettings(_Section):
 class SyncSettings(_Section):
     """`[sync]`: how the worker follows changes."""
 
-    webhooks: bool = True  # False: polling alone
-    poll_active_seconds: float = Field(default=60.0, gt=0)  # changed within the last hour
-    poll_idle_seconds: float = Field(default=300.0, gt=0)
-    poll_overlap_seconds: float = Field(default=120.0, ge=0)
-    concurrency: int = Field(default=8, ge=1, le=256)  # jobs at once in one worker process
+    webhooks: bool = True  # False: deliveries are stored and left alone; polling goes on
+    poll_active_seconds: float = Field(
+        default=30.0, gt=0
+    )  # where something changed within the hour
+    child_tables: bool = True  # invoice_line and the like are kept
+    histories: int = Field(default=4, ge=1, le=64)  # backfills at once in one worker process
+    concurrency: int = Field(default=8, ge=1, le=256)  # other jobs at once in one worker process
 
 
 class _ProviderSettings(_Section):

@@ -6,7 +6,6 @@ import socket
 
 import pytest
 
-from sqlsync.connections import find_connection, list_connections, register_connection
 from sqlsync.database import (
     connect,
     connect_engine,
@@ -114,29 +113,3 @@ def test_a_database_is_made_once(postgres_server: EmbeddedPostgres) -> None:
     assert query_value(postgres_server.url('odd "name"'), "select 1") == 1
     with connect(postgres_server.url()) as connection:
         connection.execute('drop database "odd ""name"""')
-
-
-def test_a_connection_is_registered_once_and_taken_up_again(migrated_url: str) -> None:
-    with connect(migrated_url) as database:
-
-        def register(name: str, schema: str, company: str | None, provider: str = "quickbooks"):
-            return register_connection(
-                database, name=name, provider=provider, schema_name=schema, company_id=company
-            )
-
-        made = register("acme", "quickbooks", "1")
-        assert register("acme", "quickbooks", "1") == made
-        assert find_connection(database, "acme") == made
-        assert list_connections(database) == [made]
-        with pytest.raises(ConfigError, match="belongs to the company 1"):
-            register("acme", "quickbooks", "2")
-        with pytest.raises(ConfigError, match="schema quickbooks belongs to"):
-            register("other", "quickbooks", "2")
-        with pytest.raises(ConfigError, match="connected already"):
-            register("other", "second", "1")
-        for schema in ("sqlsync", "pg_x", "information_schema", "Upper", "a b", ""):
-            with pytest.raises(ConfigError, match="--schema"):
-                register("third", schema, "3")
-        with pytest.raises(ConfigError, match="no connection named 'nobody'") as caught:
-            find_connection(database, "nobody")
-        assert "acme" in (caught.value.hint or "")

@@ -1,0 +1,100 @@
+"""The commands that stay: up, proxy, worker, web, simulate."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sqlsync import app
+from sqlsync.cli.options import ConfigOption, SupervisedOption, address, child_environment, start
+from sqlsync.cli.supervisor import ChildPlan, Supervisor, child_command
+from sqlsync.errors import ConfigError
+from sqlsync.settings import Settings
+
+
+def up(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
+    """Runs everything: Postgres (unless you name one), proxy, worker and web."""
+    settings = start(config, supervised=supervised)
+    with app.open_database(settings) as url:
+        app.prepare(url)
+        supervisor = Supervisor(service_plans(config), environment=child_environment(url))
+        supervisor.when_ready = lambda: announce_up(settings, supervisor)
+        asyncio.run(supervisor.run())
+
+
+def proxy(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
+    """Runs the Postgres proxy alone."""
+    settings = start(config, supervised=supervised)
+    with _prepared_database(settings) as url:
+        app.run_proxy(settings, url, ready)
+
+
+def worker(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
+    """Runs a sync worker alone; any number may run, on any number of machines."""
+    settings = start(config, supervised=supervised)
+    with _prepared_database(settings) as url:
+        app.run_worker(settings, url, ready)
+
+
+def web(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
+    """Runs the web side alone: webhooks, consent, health."""
+    settings = start(config, supervised=supervised)
+    with _prepared_database(settings) as url:
+        app.run_web(settings, url, ready)
+
+
+def simulate(
+    quickbooks: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the simulated QuickBooks listens")
+    ] = None,
+    xero: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the simulated Xero listens")
+    ] = None,
+    customers: Annotated[int, typer.Option(min=0, help="How many customers")] = 200,
+    invoices: Annotated[int, typer.Option(min=0, help="How many invoices")] = 1000,
+    seed: Annotated[int, typer.Option(help="Same seed, same company")] = 1,
+    config: ConfigOption = None,
+    supervised: SupervisedOption = False,
+) -> None:
+    """Runs a simulated company to try everything on. Default: QuickBooks on 127.0.0.1:8081."""
+    start(config, supervised=supervised)
+    if xero is not None:
+        raise ConfigError("--xero: the simulated Xero organisation is not there yet.")
+    app.run_simulators(
+        quickbooks=address("--quickbooks", quickbooks or "127.0.0.1:8081"),
+        customers=customers,
+        invoices=invoices,
+        seed=seed,
+        on_ready=ready,
+    )
+
+
+# -- shared with the demo --------------------------------------------------------------------
+
+
+def service_plans(config: Path | None) -> list[ChildPlan]:
+    """Proxy, web and worker, in the order in which they are stopped."""
+    return [
+        ChildPlan("proxy", child_command("proxy", config), listens="SQLSYNC_PROXY__LISTEN"),
+        ChildPlan("web", child_command("web", config), listens="SQLSYNC_WEB__LISTEN"),
+        ChildPlan("worker", child_command("worker", config)),
+    ]
+
+
+def announce_up(settings: Settings, supervisor: Supervisor) -> None:
+    """Says where all listens, on stdout and, for other commands, in the state directory."""
+    app.note_addresses(settings, supervisor.addresses)
+    print("ready", *(f"{k}={supervisor.addresses[k]}" for k in ("proxy", "web")), flush=True)
+
+
+def ready(text: str) -> None:
+    """`ready proxy=127.0.0.1:6432`: the one line that a waiting program reads."""
+    print("ready", text, flush=True)
+
+
+def _prepared_database(settings: Settings) -> app.OpenDatabase:
+    """A server of our own is brought up to date at once; a foreign one by `migrate` or `up`."""
+    return app.open_database(settings, prepare_embedded=True)
