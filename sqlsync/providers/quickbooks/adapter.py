@@ -356,7 +356,7 @@ class QuickBooksProvider:
         last: ProviderError | None = None
         for attempt in range(WRITE_ATTEMPTS):
             if attempt:
-                await asyncio.sleep(0.2 * 4**attempt * random.uniform(0.5, 1.0))  # noqa: S311
+                await asyncio.sleep(0.2 * 4 ** (attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311
             try:
                 return await once()
             except OutcomeUnknown as error:

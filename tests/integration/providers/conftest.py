@@ -13,7 +13,8 @@ import pytest
 
 from schema.loader import load_catalog
 from schema.model import Catalog
-from sqlsync.database import EnginePool, engine_pool
+from sqlsync.database import EnginePool, connect, engine_pool, sql
+from sqlsync.embedded import EmbeddedPostgres
 from sqlsync.vault import Vault, new_key
 
 
@@ -117,14 +118,29 @@ def catalog() -> Catalog:
     return load_catalog("quickbooks")
 
 
+@pytest.fixture(scope="session")
+def providers_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> str:
+    """One database for these tests: they need few tables, and a copy each would be slow."""
+    with connect(postgres_server.url()) as connection:
+        connection.execute(
+            sql.SQL("create database providers template {}").format(
+                sql.Identifier(migrated_template)
+            )
+        )
+    return postgres_server.url("providers")
+
+
 @pytest.fixture
-async def pool(migrated_url: str) -> AsyncIterator[EnginePool]:
-    async with engine_pool(migrated_url, min_size=2) as pool:
+async def pool(providers_url: str) -> AsyncIterator[EnginePool]:
+    """A pool on empty control tables."""
+    async with engine_pool(providers_url, min_size=1) as pool:
+        async with pool.connection() as connection:
+            await connection.execute("truncate sqlsync.connection, sqlsync.rate cascade")
         yield pool
 
 
 @pytest.fixture
-async def other_pool(migrated_url: str) -> AsyncIterator[EnginePool]:
+async def other_pool(pool: EnginePool, providers_url: str) -> AsyncIterator[EnginePool]:
     """Another process' view of the same database."""
-    async with engine_pool(migrated_url, min_size=2) as pool:
-        yield pool
+    async with engine_pool(providers_url, min_size=1) as other:
+        yield other

@@ -311,10 +311,11 @@ async def test_records_are_fetched_by_many_ids_at_once(world: World) -> None:
         world.catalog.by_table["customer"], ["1", "2", "1", "3"]
     )
     assert [record.id for record in found] == ["1", "2"]
-    assert world.service.statements == [
+    [statement] = world.service.statements
+    assert statement == (
         "select * from Customer where Id in ('1', '2', '3') and Active in (true, false)"
         " maxresults 1000"
-    ]
+    )
 
 
 async def test_a_name_list_tombstone_may_be_a_record_made_inactive(world: World) -> None:
