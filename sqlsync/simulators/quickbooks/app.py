@@ -23,9 +23,11 @@ from sqlsync.simulators.quickbooks.web_oauth import (
     userinfo_endpoint,
 )
 
+DEFAULT = (CompanySpec(),)
+
 
 def create_service(
-    companies: Iterable[CompanySpec] = (CompanySpec(),),
+    companies: Iterable[CompanySpec] = DEFAULT,
     options: Options | None = None,
     clock: SimulatedClock | None = None,
 ) -> Service:
@@ -37,7 +39,7 @@ def create_service(
 
 
 def create_app(
-    company: Service | CompanySpec | Iterable[CompanySpec] = (CompanySpec(),),
+    company: Service | CompanySpec | Iterable[CompanySpec] = DEFAULT,
     options: Options | None = None,
 ) -> Starlette:
     """An application around a service, or around companies to be generated."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks import documents, faults, forms
-from sqlsync.simulators.quickbooks.entities import Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entities import EMPTY, Entity, entity_by_word
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
@@ -32,7 +32,7 @@ from sqlsync.simulators.quickbooks.values import (
 from sqlsync.simulators.quickbooks.writer import Writer, Written
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]+")
-_NO_CDC = frozenset({"TaxCode"})
+_NO_CDC = frozenset({"journalcode", "timeactivity", "taxagency", "taxcode", "taxrate"})
 _WRITE_OPERATIONS = frozenset({"create", "update", "delete", "void"})
 APPLIED_MAX = 10_000
 
@@ -84,6 +84,8 @@ class Company:
     def _query(self, text: str) -> bytes:
         query = parse(text)
         entity = entity_by_word().get(query.entity.lower())
+        if entity is None and query.entity.lower() in EMPTY:
+            return b'{"totalCount":0}' if query.counts else b"{}"
         if entity is None:
             raise invalid(f"Invalid context declaration: {query.entity}")
         if query.columns and not self.options.column_lists:
@@ -143,7 +145,10 @@ class Company:
         parts: list[bytes] = []
         for word in names.split(","):
             entity = entity_by_word().get(word.strip().lower())
-            if entity is None or entity.name in _NO_CDC:
+            if word.strip().lower() in EMPTY and word.strip().lower() not in _NO_CDC:
+                parts.append(b"{}")
+                continue
+            if entity is None or entity.resource in _NO_CDC:
                 raise Fault("2000", f"Object Name: {word.strip()}", "entities")
             part, used = self._changes(entity, since, room)
             room -= used

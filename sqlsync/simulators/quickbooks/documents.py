@@ -12,7 +12,9 @@ from sqlsync.simulators.quickbooks.values import Doc, decode, encode, money, tim
 
 _HEAD = ("domain", "sparse", "Id", "SyncToken", "MetaData")
 _COMPUTED: dict[str, tuple[str, ...]] = {
-    "Customer": ("Balance", "BalanceWithJobs"),
+    "Customer": ("Balance", "BalanceWithJobs", "FullyQualifiedName", "Level"),
+    "Item": ("FullyQualifiedName", "Level"),
+    "Account": ("FullyQualifiedName",),
     "Vendor": ("Balance",),
     "Invoice": ("TotalAmt", "Balance"),
     "Bill": ("TotalAmt", "Balance", "LinkedTxn"),
@@ -64,7 +66,13 @@ def stored(books: Books, entity: str, row: Row) -> Doc:
 def computed(books: Books, entity: str, row: Row) -> Doc:
     """The members that follow from the books."""
     if entity == "Customer":
-        return {"Balance": money(row.open), "BalanceWithJobs": money(books.balance_with_jobs(row))}
+        return {
+            "Balance": money(row.open),
+            "BalanceWithJobs": money(books.balance_with_jobs(row)),
+            **_named(books, entity, row),
+        }
+    if entity in ("Item", "Account"):
+        return _named(books, entity, row)
     if entity == "Vendor":
         return {"Balance": money(row.open)}
     if entity == "Invoice":
@@ -97,6 +105,13 @@ def computed(books: Books, entity: str, row: Row) -> Doc:
     if entity == "PurchaseOrder":
         return {"TotalAmt": money(row.total)}
     return {}
+
+
+def _named(books: Books, entity: str, row: Row) -> Doc:
+    shown: Doc = {"FullyQualifiedName": books.full_name(entity, row)}
+    if row.parent and entity != "Account":
+        shown["Level"] = books.depth(entity, row)
+    return shown
 
 
 def _bill_payment_type(books: Books, payment: int) -> str:

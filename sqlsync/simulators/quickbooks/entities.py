@@ -36,6 +36,37 @@ class Entity:
         return operation in self.operations
 
 
+# Entities of the service of which these books hold none: questions answer empty.
+EMPTY = {
+    name.lower(): name
+    for name in (
+        "Attachable",
+        "Budget",
+        "Class",
+        "CompanyCurrency",
+        "CreditCardPayment",
+        "CreditMemo",
+        "CustomerType",
+        "Department",
+        "Deposit",
+        "Estimate",
+        "ExchangeRate",
+        "JournalCode",
+        "JournalEntry",
+        "Purchase",
+        "RecurringTransaction",
+        "RefundReceipt",
+        "ReimburseCharge",
+        "SalesReceipt",
+        "TaxAgency",
+        "TaxPayment",
+        "TaxRate",
+        "TimeActivity",
+        "Transfer",
+        "VendorCredit",
+    )
+}
+
 REQUIRED: dict[str, tuple[str, ...]] = {
     "Account": ("Name",),
     "Item": ("Name",),

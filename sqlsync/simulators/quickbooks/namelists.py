@@ -17,6 +17,7 @@ from sqlsync.simulators.quickbooks.values import Doc
 
 USD: Doc = {"value": "USD", "name": "United States Dollar"}
 _SUFFIX = re.compile(r" \(deleted(?: \d+)?\)$", re.IGNORECASE)
+LEVELS = 5
 _KIND = {"Item": "product or service", "Account": "account"}
 
 
@@ -34,18 +35,30 @@ def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) ->
         _item(doc)
     else:
         _account(doc, is_new=is_new)
-    parent = int((doc.get("ParentRef") or {}).get("value") or 0)
+    parent = _parent(books, entity, doc, row)
     _name(books, entity, doc, row, parent, options)
-    name = doc[name_member(entity)]
-    full = name
-    if parent and entity in ("Customer", "Item", "Account"):
-        full = f"{books.row(entity, parent).name}:{name}"
-        doc["Level"] = 1
-    else:
-        doc.pop("Level", None)
-    if entity not in ("Vendor", "Employee"):
-        doc["FullyQualifiedName"] = full
     return doc
+
+
+def _parent(books: Books, entity: str, doc: Doc, row: Row) -> int:
+    """The parent's id, or 0. At most five levels, and nobody is its own ancestor."""
+    value = str((doc.get("ParentRef") or {}).get("value") or "")
+    if not value:
+        return 0
+    above = books.table(entity).get(int(value)) if value.isdigit() else None
+    if above is None or not above.active:
+        raise faults.bad_reference("ParentRef", "parent", value)
+    parent, depth = above.id, 1
+    while True:
+        if above.id == row.id:
+            raise faults.business("A name cannot be its own parent.")
+        if not above.parent:
+            break
+        above = books.row(entity, above.parent)
+        depth += 1
+    if depth >= LEVELS:
+        raise Fault("6180", f"Sub Level Limit : at most {LEVELS} levels are supported", "ParentRef")
+    return parent
 
 
 def _party(entity: str, doc: Doc, row: Row) -> None:

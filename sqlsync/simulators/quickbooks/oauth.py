@@ -15,8 +15,15 @@ from sqlsync.simulators.quickbooks.options import Options
 
 ACCOUNTING = "com.intuit.quickbooks.accounting"
 SCOPES = frozenset(
-    (ACCOUNTING, "com.intuit.quickbooks.payment")
-    + ("openid", "profile", "email", "phone", "address")
+    (
+        ACCOUNTING,
+        "com.intuit.quickbooks.payment",
+        "openid",
+        "profile",
+        "email",
+        "phone",
+        "address",
+    )
 )
 CODE_SECONDS = 300
 

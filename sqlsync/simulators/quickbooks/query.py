@@ -25,10 +25,9 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_KEYWORDS = frozenset(
-    ("SELECT", "FROM", "WHERE", "AND", "OR", "ORDERBY", "ORDER", "BY", "ASC", "DESC")
-    + ("STARTPOSITION", "MAXRESULTS", "IN", "LIKE", "COUNT", "NOT", "JOIN", "GROUP")
-)
+_CLAUSES = ("SELECT", "FROM", "WHERE", "ORDERBY", "ORDER", "BY", "STARTPOSITION", "MAXRESULTS")
+_SIGNS = ("AND", "OR", "NOT", "IN", "LIKE", "ASC", "DESC", "COUNT", "JOIN", "GROUP")
+_KEYWORDS = frozenset((*_CLAUSES, *_SIGNS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,7 @@ def _customer(books: Books, row: Row) -> str:
     company = f'"CompanyName":{name},' if seed.is_company else ""
     city = CITY[seed.city]
     parent = f'"ParentRef":{{"value":"{row.parent}"}},"Level":1,' if row.parent else ""
-    full = name
-    if row.parent:
-        full = _text(f"{books.row('Customer', row.parent).name}:{row.name}")
+    full = _text(books.full_name("Customer", row)) if row.parent else name
     with_jobs = books.balance_with_jobs(row)
     tax = f'"DefaultTaxCodeRef":{{"value":"{TAX_CODE}"}},' if seed.taxable else ""
     return (

@@ -60,11 +60,17 @@ def select(
     books: Books, table: Table, entity: Entity, query: Query, options: Options, today: date
 ) -> Selection:
     """Raises Fault 4001 for names and values the entity does not take."""
-    tests = [_test(books, entity, c, options, today) for c in query.where]
+    tests = [_test(books, entity, c, options, today) for c in query.where if not _is_all(c)]
     if entity.kind == "name_list" and not any(c.property.lower() == "active" for c in query.where):
         tests.append(lambda row: row.active)
     keys = [(_field(entity, name), descending) for name, descending in query.order]
-    rows: Iterable[Row] = _candidates(table, entity, query, keys)
+    if len(keys) == 1 and keys[0][0].path == ("Id",) and not keys[0][1]:
+        keys = []  # as without an order
+    rows: Iterable[Row]
+    if not tests and not keys:
+        rows = _Slice(table)
+    else:
+        rows = _candidates(table, query, keys)
     if tests:
         rows = [row for row in rows if all(test(row) for test in tests)]
     found = rows if isinstance(rows, list) else list(rows)
@@ -75,14 +81,18 @@ def select(
     return Selection(len(found), found[first : first + query.limit])
 
 
+def _is_all(condition: Condition) -> bool:
+    """`Active IN (true, false)`."""
+    values = {value.lower() for value in condition.values}
+    return condition.property.lower() == "active" and values == {"true", "false"}
+
+
 def _is_by_update(keys: list[tuple[FieldSpec, bool]]) -> bool:
     return len(keys) == 1 and keys[0][0].path == ("MetaData", "LastUpdatedTime") and not keys[0][1]
 
 
-def _candidates(
-    table: Table, entity: Entity, query: Query, keys: list[tuple[FieldSpec, bool]]
-) -> Iterable[Row]:
-    since = _since(entity, query)
+def _candidates(table: Table, query: Query, keys: list[tuple[FieldSpec, bool]]) -> Iterable[Row]:
+    since = _since(query)
     if since is not None:
         recent = list(table.newest_first(since))
         recent.reverse()
@@ -96,8 +106,6 @@ def _candidates(
     for condition in query.where:
         if condition.property.lower() == "docnumber" and condition.operator == "=":
             return [table.rows[n] for n in sorted(numbers.get(condition.values[0], ()))]
-    if not query.where and not keys and entity.kind == "transaction":
-        return _Slice(table)
     return [table.rows[number] for number in table.ids]
 
 
@@ -118,7 +126,7 @@ class _Slice(list[Row]):
         return self._table.rows[found]
 
 
-def _since(entity: Entity, query: Query) -> int | None:
+def _since(query: Query) -> int | None:
     """The moment of a `LastUpdatedTime >` condition, the latest of several."""
     found: list[int] = []
     for condition in query.where:

@@ -169,6 +169,22 @@ class Books:
             return customer.open
         return customer.open + sum(self.balance_with_jobs(self.row("Customer", j)) for j in jobs)
 
+    def full_name(self, table: str, row: Row) -> str:
+        """`Parent:Child`, as FullyQualifiedName shows it."""
+        name = row.name
+        while row.parent:
+            row = self.row(table, row.parent)
+            name = f"{row.name}:{name}"
+        return name
+
+    def depth(self, table: str, row: Row) -> int:
+        """0 for a name that stands at the top."""
+        depth = 0
+        while row.parent:
+            row = self.row(table, row.parent)
+            depth += 1
+        return depth
+
     def insert(self, table: str, row: Row) -> None:
         """Adds a record as it is, without a unit (generation)."""
         found = self.tables[table]
@@ -179,7 +195,8 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record that a write changed. operation: Create Update Delete Void Emailed."""
+    """One record that a write changed. operation: Create Update Delete Void Emailed, and two
+    kinds of Update: Balance (another record's write) and Deactivate."""
 
     entity: str
     id: int

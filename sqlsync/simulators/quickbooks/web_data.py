@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company, parse_body
-from sqlsync.simulators.quickbooks.entities import Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entities import EMPTY, Entity, entity_by_word
 from sqlsync.simulators.quickbooks.faults import Fault, GatewayFault
 from sqlsync.simulators.quickbooks.pdf import form_pdf
 from sqlsync.simulators.quickbooks.service import Service
@@ -90,6 +90,14 @@ class HungUp(Response):
         await hang_up(scope)
 
 
+_KNOWN_STATUS: dict[int, Callable[[], Fault | GatewayFault]] = {
+    401: faults.token_expired,
+    403: faults.wrong_company,
+    429: faults.throttled,
+    500: faults.system_failure,
+}
+
+
 async def _act(service: Service, request: Request, rule: Trouble) -> Response | None:
     if rule.kind == "slow":
         await asyncio.sleep(rule.seconds)
@@ -103,8 +111,9 @@ async def _act(service: Service, request: Request, rule: Trouble) -> Response | 
         return refused(service, request, faults.throttled())
     if rule.body is not None:
         return Response(rule.body.encode(), rule.status, media_type="application/json")
-    if rule.status == 500:
-        return refused(service, request, faults.system_failure())
+    known = _KNOWN_STATUS.get(rule.status)
+    if known is not None:
+        return refused(service, request, known())
     return Response(b"Service Unavailable", rule.status, media_type="text/plain")
 
 
@@ -184,6 +193,11 @@ class _Call:
             return company.cdc(self.params.get("entities", ""), self.params.get("changedSince", ""))
         if operation == "batch":
             return company.batch(self.body, self.params.get("requestid"))
+        if first in EMPTY:
+            if self.request.method == "GET":
+                raise faults.not_found()
+            detail = f"{EMPTY[first]} cannot be written to these books."
+            raise Fault("5030", f"Feature Not Supported : {detail}")
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None

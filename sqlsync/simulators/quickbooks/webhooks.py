@@ -31,6 +31,7 @@ _CLOUD = {
     "Create": "created",
     "Update": "updated",
     "Balance": "updated",
+    "Deactivate": "updated",
     "Delete": "deleted",
     "Void": "void",
     "Emailed": "emailed",
@@ -77,7 +78,8 @@ def cloud_events(events: Iterable[Event]) -> bytes:
 def classic(events: Iterable[Event]) -> bytes:
     by_realm: dict[str, list[Doc]] = {}
     for event in events:
-        operation = "Update" if event.operation == "Balance" else event.operation
+        is_update = event.operation in ("Balance", "Deactivate")
+        operation = "Update" if is_update else event.operation
         by_realm.setdefault(event.realm, []).append(
             {
                 "name": event.entity,
@@ -145,9 +147,10 @@ class Sender:
         for change in changes:
             if change.operation == "Balance" and not self.options.webhook_customer_on_balance:
                 continue
-            self._events.append(
-                Event(realm, change.entity, str(change.id), change.operation, change.at)
-            )
+            operation = change.operation
+            if operation == "Deactivate" and self.options.webhook_deactivate_as_delete:
+                operation = "Delete"
+            self._events.append(Event(realm, change.entity, str(change.id), operation, change.at))
         self._wake.set()
 
     @property

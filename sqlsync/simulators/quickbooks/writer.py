@@ -409,6 +409,8 @@ class Writer:
         if opening and row.doc is None and row.seed is None:
             row.open = to_cents(opening)
         old_name, old_parent = row.name, row.parent
+        if row.active and not doc["Active"]:
+            unit.edit(self.books.table(entity.name), row, operation="Deactivate")
         row.name = doc[namelists.name_member(entity.name)]
         row.active = doc["Active"]
         row.parent = int((doc.get("ParentRef") or {}).get("value") or 0)
@@ -417,8 +419,13 @@ class Writer:
             self.books.jobs.get(old_parent, set()).discard(row.id)
             if row.parent:
                 self.books.jobs.setdefault(row.parent, set()).add(row.id)
-        if old_name and old_name != row.name and self.options.rename_reaches_forms:
-            self._rename(unit, entity, row)
+        if old_name and old_name != row.name:
+            table = self.books.table(entity.name)
+            for child in table.rows.values():  # their FullyQualifiedName
+                if child.parent == row.id:
+                    unit.edit(table, child, token=False, touch=False)
+            if self.options.rename_reaches_forms:
+                self._rename(unit, entity, row)
 
     def _rename(self, unit: Unit, entity: Entity, row: Row) -> None:
         """Forms show the new name; their times do not change."""
