@@ -124,26 +124,24 @@ def _timed(action: object, connection: psycopg.Connection) -> float:
 def idle_kib(layer: Layer, connections: int) -> float | None:
     """KiB of memory that each idle connection costs the process in between.
 
-    After a first round of connections, so that what is loaded and kept once is not counted.
+    The slope from the first fifth to all of them: what is loaded once, with the first
+    sessions, is not counted, and nothing freed before is used again.
     """
     if layer.pid is None:
         return None
-    _hold(layer, max(10, connections // 10), lambda: None)
-    before = pss_kib(layer.pid)
-    after: list[int | None] = []
-    _hold(layer, connections, lambda: after.append(pss_kib(layer.pid or 0)))
-    if before is None or after[0] is None:
-        return None
-    return (after[0] - before) / connections
-
-
-def _hold(layer: Layer, connections: int, look: object) -> None:
-    assert callable(look)
+    first = connections // 5
+    sizes: list[int | None] = []
     with ExitStack() as stack:
-        for _ in range(connections):
+        for number in range(connections):
+            if number == first:
+                sizes.append(pss_kib(layer.pid))
             client = stack.enter_context(psycopg.connect(layer.conninfo, autocommit=True))
             client.execute("select 1")
-        look()
+        sizes.append(pss_kib(layer.pid))
+    before, after = sizes
+    if before is None or after is None:
+        return None
+    return (after - before) / (connections - first)
 
 
 def ratio(values: dict[str, list[float]], layer: str, base: str) -> float | None:

@@ -90,8 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure_proxy(parts: Sequence[str], quick: bool, targets: Targets) -> None:
-    connections = 100 if quick else 500
-    settings = {"max_connections": str(connections + 100)}
+    connections = 200 if quick else 500
+    # Twice: those of the layer before may still be leaving.
+    settings = {"max_connections": str(2 * connections + 100)}
     with EmbeddedPostgres.temporary(settings) as server:
         ensure_database(server.url(), "bench")
         url = server.url("bench")
