@@ -57,10 +57,12 @@ def apply_job_schema(url: str) -> None:
     """Makes the queue's tables, unless they are there. To be called after the migrations."""
     with connect(url, autocommit=False) as session:
         session.execute("select pg_advisory_xact_lock(hashtext('sqlsync job schema'))")
-        session.execute("set local role sqlsync_engine")
         session.execute(
-            sql.SQL("create schema if not exists {}").format(sql.Identifier(JOBS_SCHEMA))
+            sql.SQL("create schema if not exists {} authorization sqlsync_engine").format(
+                sql.Identifier(JOBS_SCHEMA)
+            )
         )
+        session.execute("set local role sqlsync_engine")
         session.execute(f"set local search_path = {JOBS_SCHEMA}".encode())
         found = session.execute("select to_regclass('procrastinate_jobs')").fetchone()
         if found is None or found[0] is None:
