@@ -97,7 +97,8 @@ class EmbeddedPostgres:
         _sweep_temporary()
         # It gets the name that a sweep looks for only when it is in use.
         fresh = Path(tempfile.mkdtemp(prefix="sqlsync-new-"))
-        server = cls(fresh.with_name(TEMPORARY_PREFIX + fresh.name[-8:]), durable=False)
+        directory = fresh.with_name(TEMPORARY_PREFIX + fresh.name[-8:])
+        server = cls(directory, durable=False, settings=settings)
         users = _use(fresh)
         fresh.rename(server.directory)
         try:
