@@ -45,6 +45,11 @@ class Mirroring:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
+    async def idle(self) -> None:
+        """Returns when nothing is being tried."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
     async def close(self) -> None:
         """Stops what is still being tried."""
         for task in list(self._tasks):
