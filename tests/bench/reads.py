@@ -21,6 +21,7 @@ from machine import cpu_seconds, pss_kib
 
 MODES = ("simple", "extended", "prepared")
 BIG_ROWS = 100_000
+FEW_CONNECTIONS = 40  # the server's own processes, and the engine's
 BIG_TABLE = f"""
     create table big as
     select n as id, 'Customer ' || n as display_name, n * 1.25 as balance,
@@ -124,24 +125,32 @@ def _timed(action: object, connection: psycopg.Connection) -> float:
 def idle_kib(layer: Layer, connections: int) -> float | None:
     """KiB of memory that each idle connection costs the process in between.
 
-    The slope from the first fifth to all of them: what is loaded once, with the first
-    sessions, is not counted, and nothing freed before is used again.
+    Measured on as many again as are held already: the first ones fill what starting up
+    has left free, and would seem to cost nothing.
     """
     if layer.pid is None:
         return None
-    first = connections // 5
     sizes: list[int | None] = []
     with ExitStack() as stack:
-        for number in range(connections):
-            if number == first:
-                sizes.append(pss_kib(layer.pid))
-            client = stack.enter_context(psycopg.connect(layer.conninfo, autocommit=True))
-            client.execute("select 1")
-        sizes.append(pss_kib(layer.pid))
+        for _ in range(2):
+            for _ in range(connections):
+                client = stack.enter_context(psycopg.connect(layer.conninfo, autocommit=True))
+                client.execute("select 1")
+            sizes.append(pss_kib(layer.pid))
     before, after = sizes
     if before is None or after is None:
         return None
-    return (after - before) / (connections - first)
+    return (after - before) / connections
+
+
+def wait_until_gone(direct: Layer) -> None:
+    """Until Postgres has seen the end of the connections that another layer held."""
+    with psycopg.connect(direct.conninfo, autocommit=True) as connection:
+        for _ in range(600):
+            row = connection.execute("select count(*) from pg_stat_activity").fetchone()
+            if row is not None and row[0] < FEW_CONNECTIONS:
+                return
+            connection.execute("select pg_sleep(0.1)")
 
 
 def ratio(values: dict[str, list[float]], layer: str, base: str) -> float | None:

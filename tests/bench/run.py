@@ -31,6 +31,7 @@ from reads import (  # noqa: E402
     idle_kib,
     ratio,
     throughput,
+    wait_until_gone,
 )
 
 from sqlsync.database import ensure_database, query_value  # noqa: E402
@@ -91,7 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure_proxy(parts: Sequence[str], quick: bool, targets: Targets) -> None:
     connections = 200 if quick else 500
-    # Twice: those of the layer before may still be leaving.
     settings = {"max_connections": str(2 * connections + 100)}
     with EmbeddedPostgres.temporary(settings) as server:
         ensure_database(server.url(), "bench")
@@ -116,7 +116,7 @@ def measure_proxy(parts: Sequence[str], quick: bool, targets: Targets) -> None:
             if "big" in parts:
                 report_big(big_result(layers, 5 if quick else 15), targets)
             if "idle" in parts:
-                report_idle([layer for layer in layers if layer.pid], connections, targets)
+                report_idle(layers, connections, targets)
 
 
 def initialise(pgbench: Path, direct: Layer) -> None:
@@ -188,7 +188,11 @@ def report_big(seconds: dict[str, dict[str, list[float]]], targets: Targets) -> 
 
 
 def report_idle(layers: Sequence[Layer], connections: int, targets: Targets) -> None:
-    found = {layer.name: idle_kib(layer, connections) for layer in layers}
+    found: dict[str, float | None] = {}
+    for layer in layers:
+        if layer.pid is not None:
+            wait_until_gone(layers[0])
+            found[layer.name] = idle_kib(layer, connections)
     print(f"\n{connections} idle connections, KiB each (Pss of the process in between)")
     rows = [(name, "-" if kib is None else f"{kib:.1f}") for name, kib in found.items()]
     table(("", "KiB"), rows)
