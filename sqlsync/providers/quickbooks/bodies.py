@@ -195,14 +195,14 @@ def _writable(base: Json, spec: ObjectSpec) -> Json:
 
 
 def _without_paths(value: Any, at: tuple[str, ...], never: set[tuple[str, ...]]) -> Any:
-    # An address' own Id is read-only and yet says which address is meant: it stays. The label
-    # of a reference is read-only too and does no harm, but a reference needs no label.
+    # Read-only and yet worth sending: an address' own Id says which address is meant, and the
+    # label of a reference need not be looked up again.
     if not isinstance(value, dict):
         return value
     return {
         name: _without_paths(member, (*at, name), never)
         for name, member in value.items()
-        if name == "Id" or (*at, name) not in never
+        if name in ("Id", "name") or (*at, name) not in never
     }
 
 
