@@ -89,8 +89,8 @@ def pgbouncer(url: str) -> Iterator[Layer | None]:
             f" user={parts['user']} password={parts['password']}\n"
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-            "auth_type = any\npool_mode = session\nmax_client_conn = 1000\n"
-            "default_pool_size = 600\nmin_pool_size = 0\nlog_connections = 0\n"
+            "auth_type = any\npool_mode = session\nmax_client_conn = 3000\n"
+            "default_pool_size = 3000\nmin_pool_size = 0\nlog_connections = 0\n"
             "log_disconnections = 0\nlog_stats = 0\n"
             "ignore_startup_parameters = extra_float_digits,options\n"
         )
