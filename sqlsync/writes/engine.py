@@ -54,6 +54,7 @@ class _Live:
 
     xid: str | None
     next_seq: int = 1
+    has_written: bool = False  # a statement succeeded, so that the door will settle
 
 
 @dataclass(slots=True)
@@ -180,16 +181,13 @@ class WriteEngine:
         """
         await asyncio.shield(self._start(self._commit_deferred(transaction, set(live))))
 
-    async def settle(
-        self, transaction: UUID, xid: str | None, *, only_missing: bool = False
-    ) -> list[str]:
+    async def settle(self, transaction: UUID, xid: str | None) -> list[str]:
         """After the client's transaction ended: closes its writes, or takes them back.
 
-        only_missing: just what committed is closed; the rest is left open. Returns what a
-        person should know: what could not be undone. Where the transaction is not over in a
-        few seconds, recovery settles it.
+        Returns what a person should know: what could not be undone. Where the transaction is
+        not over in a few seconds, recovery settles it.
         """
-        return await asyncio.shield(self._start(self._settle(transaction, xid, only_missing)))
+        return await asyncio.shield(self._start(self._settle(transaction, xid)))
 
     async def undo(self, entries: Collection[UUID]) -> list[str]:
         """Takes writes back whose markers ROLLBACK TO took away. Returns as `settle`."""
@@ -204,7 +202,8 @@ class WriteEngine:
             return WriteResult(notices=plan.notices)
         _refuse_late(request, cancel)
         await self._owner.wait_held(self._patience.lock)
-        progress = _Progress(await self._draft(provider, plan, request))
+        live = self._live.setdefault(request.transaction, _Live(request.xid))
+        progress = _Progress(await self._draft(provider, plan, request, live))
         ids = [work.entry.id for work in progress.works]
         self._busy.update(ids)
         try:
@@ -215,16 +214,18 @@ class WriteEngine:
                     f"The journal of writes cannot be written, so nothing was sent: {error}"
                 ) from error
             await self._carry_out(provider, progress, request, cancel)
+            live.has_written = True
             return _result(provider, request, plan, progress.works)
         finally:
             self._busy.difference_update(ids)
+            if not live.has_written:
+                self._live.pop(request.transaction, None)
 
     async def _draft(
-        self, provider: Provider, plan: WritePlan, request: WriteRequest
+        self, provider: Provider, plan: WritePlan, request: WriteRequest, live: _Live
     ) -> list[_Work]:
         """A journal entry for each step, in calls of at most the provider's batch limit."""
         connection_id = await self._connection_id(request.schema_name)
-        live = self._live.setdefault(request.transaction, _Live(request.xid))
         works: list[_Work] = []
         for deferred in (False, True):
             key, item = "", 0
@@ -330,7 +331,7 @@ class WriteEngine:
         await asyncio.wait([task])
         if not task.cancelled():
             task.exception()
-        await self._settle(request.transaction, request.xid, only_missing=False)
+        await self._settle(request.transaction, request.xid)
 
     # -- the transaction -------------------------------------------------------------------
 
@@ -362,14 +363,13 @@ class WriteEngine:
             _add_detail(refusal, f"{past(entry)} already, which cannot be undone")
         raise refusal
 
-    async def _settle(self, transaction: UUID, xid: str | None, only_missing: bool) -> list[str]:
+    async def _settle(self, transaction: UUID, xid: str | None) -> list[str]:
         live = self._live.get(transaction)
         if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
             self._live.pop(transaction, None)
             return []
-        undone = await self._settlement.close(transaction, keep_missing=only_missing)
-        if not only_missing:
-            self._live.pop(transaction, None)
+        undone = await self._settlement.close(transaction)
+        self._live.pop(transaction, None)
         return undone.notices
 
     async def _undo(self, entries: Collection[UUID]) -> list[str]:

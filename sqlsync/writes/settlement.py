@@ -55,13 +55,11 @@ class Settlement:
             pause = min(pause * 2, 0.2)
         return True
 
-    async def close(
-        self, transaction: UUID, *, keep_missing: bool = False, forward: bool = False
-    ) -> Undone:
+    async def close(self, transaction: UUID, *, forward: bool = False) -> Undone:
         """What is marked becomes `mirrored`; the rest is dropped or compensated.
 
-        Call it when the transaction has ended. keep_missing: leave what has no marker.
-        forward: as Compensation.undo takes it. Writes in doubt are left to recovery.
+        Call it when the transaction has ended. forward: as Compensation.undo takes it. Writes
+        in doubt are left to recovery.
         """
         closings = await self._journal.close(transaction)
         for closing in closings:
@@ -70,8 +68,6 @@ class Settlement:
         unsent = [c.entry for c in closings if c.marked and c.entry.state is State.PLANNED]
         if unsent:
             await self._send_late(unsent)
-        if keep_missing:
-            return Undone()
         missing = [closing.entry for closing in closings if not closing.marked]
         await self._journal.move(
             [entry.id for entry in missing if entry.state is State.PLANNED], State.DROPPED

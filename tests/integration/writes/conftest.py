@@ -355,3 +355,9 @@ async def world(books_url: str) -> AsyncIterator[World]:
                 await session.close()
             for engine in engines:
                 await engine.close()
+
+
+@pytest.fixture(scope="session")
+def client_class() -> type[Client]:
+    """What stands for the proxy, for tests that make their own engine."""
+    return Client
