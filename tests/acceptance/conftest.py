@@ -1,0 +1,18 @@
+"""One running product for all acceptance tests of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from acceptance.product import Stack, running_stack
+
+from sqlsync.embedded import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def stack(
+    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    with running_stack(postgres_server, tmp_path_factory.mktemp("stack"), "acceptance") as found:
+        yield found
