@@ -28,8 +28,27 @@ class Ownership:
     worker_id: int
 
 
+# A process that stops inside a transaction must not keep its locks: not the job's row, which
+# the reaper needs, nor rows of the mirror. The second one exists from Postgres 17 on.
+_MORTAL = """
+select set_config('idle_in_transaction_session_timeout', %(idle)s, true),
+    case when current_setting('server_version_num')::int >= 170000
+    then set_config('transaction_timeout', %(whole)s, true) end
+"""
+
+
+async def be_mortal(
+    session: EngineConnection, *, idle_seconds: float = 20.0, whole_seconds: float = 120.0
+) -> None:
+    """Lets Postgres end this transaction where we hang in it. To be called first in it."""
+    await session.execute(
+        _MORTAL, {"idle": f"{idle_seconds:.0f}s", "whole": f"{whole_seconds:.0f}s"}
+    )
+
+
 async def hold(session: EngineConnection, owner: Ownership) -> None:
     """Raises Fenced where the job is no longer ours. To be called first in the transaction."""
+    await be_mortal(session)
     found = await session.execute(
         f"select 1 from {JOBS_SCHEMA}.procrastinate_jobs where id = %s and status = 'doing'"
         " and attempts = %s and worker_id = %s for share".encode(),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from backfill.bookkeeping import object_rows
 from backfill.connections import ACTIVE, Connection, connection_of_company, find_connection
+from backfill.fence import be_mortal
 from backfill.jobs import needs_reauth
 from backfill.options import Engine
 from backfill.refresh import refresh
@@ -59,6 +60,7 @@ async def drain_inbox(engine: Engine) -> int:
     done = 0
     while not engine.stopping.is_set():
         async with engine.pool.connection() as session, session.transaction():
+            await be_mortal(session, idle_seconds=300, whole_seconds=600)  # calls are made in it
             found = await session.execute(
                 "select id, provider, body, attempts from sqlsync.inbox"
                 " where state = 'new' and due_at <= clock_timestamp()"

@@ -17,17 +17,20 @@ from procrastinate.jobs import Status
 
 from backfill.bookkeeping import note_error
 from backfill.connections import ACTIVE, Connection, find_connection, set_connection_state
-from backfill.fence import JOBS_SCHEMA, Fenced, Ownership
+from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, hold
 from backfill.options import Engine
 from backfill.polling import poll_changes
 from backfill.reading import read_history
 from backfill.schedule import retry_delay
 from sqlsync.channels import WORK_CHANNEL
-from sqlsync.database import connect, sql
+from sqlsync.database import connect, errors, sql
 from sqlsync.errors import NeedsReauth, ProviderError, RateLimited, SqlsyncError
 from sqlsync.providers.base import Provider
 
 log = logging.getLogger(__name__)
+
+# What a provider, a record or Postgres can do wrong: noted, and tried again later.
+_EXPECTED = (SqlsyncError, errors.Error, ArithmeticError, LookupError, ValueError, TypeError)
 
 HISTORY_QUEUE = "history"
 PROMPT_QUEUE = "prompt"
@@ -118,20 +121,21 @@ async def _backfill(context: JobContext, connection_id: int, table: str) -> None
     if connection is None:
         return
     where = f"{connection.schema_name}.{table}"
+    owner = _owner(context)
     try:
         provider = await _provider(engine, connection)
         if provider is not None and (spec := provider.catalog.by_table.get(table)) is not None:
-            await read_history(engine, connection, provider, spec, _owner(context))
+            await read_history(engine, connection, provider, spec, owner)
     except Fenced as error:
         log.info("%s: %s", where, error)
     except NeedsReauth as error:
         await needs_reauth(engine, connection, error)
     except RateLimited as error:
         await _wait(engine, connection, table, error, error.retry_after)
-    except (SqlsyncError, ArithmeticError, LookupError, ValueError, TypeError) as error:
+    except _EXPECTED as error:
         if not isinstance(error, SqlsyncError):
             log.exception("%s: reading its history failed", where)
-        await _failed(engine, connection, table, error)
+        await _failed(engine, connection, table, error, owner)
     async with engine.pool.connection() as session:
         await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
 
@@ -151,7 +155,7 @@ async def _poll(context: JobContext, connection_id: int) -> None:
         log.info("%s: %s", connection.name, error)
     except NeedsReauth as error:
         await needs_reauth(engine, connection, error)
-    except (SqlsyncError, ArithmeticError, LookupError, ValueError, TypeError) as error:
+    except _EXPECTED as error:
         if not isinstance(error, SqlsyncError):
             log.exception("%s: polling failed", connection.name)
         await _poll_outcome(engine, connection, error)
@@ -233,8 +237,21 @@ async def _wait(
         await note_error(session, connection, table, str(error), wait_seconds=seconds, state=None)
 
 
-async def _failed(engine: Engine, connection: Connection, table: str, error: Exception) -> None:
+async def _failed(
+    engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
+) -> None:
+    try:
+        wait = await _note_failure(engine, connection, table, error, owner)
+    except Fenced:
+        return  # the other worker goes on; this one's failure means nothing
+    log.error("%s.%s: %s Tried again in %.0f s.", connection.schema_name, table, error, wait)
+
+
+async def _note_failure(
+    engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
+) -> float:
     async with engine.pool.connection() as session, session.transaction():
+        await hold(session, owner)
         found = await session.execute(
             "update sqlsync.reading set failures = failures + 1"
             " where connection_id = %s and table_name = %s returning failures",
@@ -243,7 +260,7 @@ async def _failed(engine: Engine, connection: Connection, table: str, error: Exc
         row = await found.fetchone()
         wait = retry_delay(row[0] if row else 1)
         await note_error(session, connection, table, str(error), wait_seconds=wait)
-    log.error("%s.%s: %s Tried again in %.0f s.", connection.schema_name, table, error, wait)
+    return wait
 
 
 async def _poll_outcome(engine: Engine, connection: Connection, error: Exception | None) -> None:

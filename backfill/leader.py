@@ -1,15 +1,15 @@
 """The clock of the sync engine: one elected worker that looks what is due, and enqueues it.
 
-Each worker tries an advisory lock; the holder leads until its session ends, however it ends.
-It carries nothing out itself: a leader that hangs or dies delays, and loses nothing.
+The leader renews a row as long as it works. Another takes over at once where the leader's
+session (and with it its advisory lock) is gone, and after some seconds where it only hangs; one
+that wakes up again finds that and resigns. It carries nothing out itself, and what is enqueued
+twice is one job: two leaders for a moment do no harm.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -33,15 +33,31 @@ from sqlsync.mirror.install import install
 
 log = logging.getLogger(__name__)
 
-LEADER_LOCK = 0x53514C44  # "SQLD": session advisory lock of the leader
+LEADER_LOCK_CLASS = 0x53514C44  # "SQLD": advisory lock (class, process) of a process that lives
+LEASE_SECONDS = 10.0  # a leader that has not renewed for so long hangs
 REAP_SECONDS = 5.0
 
 
-async def try_to_lead(session: EngineConnection) -> bool:
-    """True where this session is the leader from now on, until it ends."""
-    found = await session.execute("select pg_try_advisory_lock(%s)", [LEADER_LOCK])
-    row = await found.fetchone()
-    return bool(row and row[0])
+async def announce(session: EngineConnection, process: int) -> None:
+    """Lets this session's end, however it comes, be seen as the end of the process."""
+    await session.execute("select pg_try_advisory_lock(%s, %s)", [LEADER_LOCK_CLASS, process])
+
+
+async def take_lead(session: EngineConnection, process: int) -> bool:
+    """True where this process leads from now on; to be asked again well within the lease.
+
+    process: a number of its own, from 1 to 2**31 - 1, that was announced.
+    """
+    done = await session.execute(
+        "update sqlsync.leader set holder = %(me)s, renewed_at = clock_timestamp()"
+        " where holder = %(me)s"
+        " or renewed_at < clock_timestamp() - %(lease)s * interval '1 second'"
+        " or not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted"
+        "  and l.database = (select oid from pg_database where datname = current_database())"
+        "  and l.classid = %(class)s and l.objid = holder::oid and l.objsubid = 2)",
+        {"me": process, "lease": LEASE_SECONDS, "class": LEADER_LOCK_CLASS},
+    )
+    return done.rowcount > 0
 
 
 class Leader:
@@ -55,9 +71,8 @@ class Leader:
         self._known: dict[int, timedelta] = {}  # poll interval, by connection
         self._ticking = asyncio.Lock()
 
-    @asynccontextmanager
-    async def leading(self) -> AsyncIterator[None]:
-        """Leads inside the block."""
+    def start(self) -> None:
+        """From here on things are enqueued when they are due."""
         options = self._engine.options
         seconds = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
         self._scheduler.add_job(
@@ -69,10 +84,10 @@ class Leader:
         self._scheduler.add_job(self._clean, "interval", hours=1, **seconds)
         self._scheduler.start()
         log.info("This worker leads")
-        try:
-            yield
-        finally:
-            self._scheduler.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """Nothing more is enqueued."""
+        self._scheduler.shutdown(wait=False)
 
     async def tick(self) -> None:
         """Looks at every connection once: states, histories due, the pace of its polls."""

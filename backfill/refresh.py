@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from backfill.bookkeeping import database_time, note_changes, postpone
 from backfill.connections import Connection
+from backfill.fence import be_mortal
 from backfill.options import Engine
 from schema.model import ObjectSpec
 from sqlsync.mirror.ingest import ingest, remove
@@ -49,6 +50,7 @@ async def refresh(
     gone = sorted(set(wanted) - {record.id for record in records})
     newest = max((r.updated_at for r in records if r.updated_at is not None), default=None)
     async with engine.pool.connection() as session, session.transaction():
+        await be_mortal(session)
         result = await ingest(
             session,
             connection.schema_name,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from secrets import randbelow
 from typing import Any
 
 from procrastinate import App, JobContext
@@ -17,7 +17,7 @@ from procrastinate.worker import Worker
 
 from backfill.inbox import drain_inbox, drain_refetch
 from backfill.jobs import ENGINE, HISTORY_QUEUE, PROMPT_QUEUE, WORKER_LOCK_CLASS, job_app
-from backfill.leader import Leader, try_to_lead
+from backfill.leader import Leader, announce, take_lead
 from backfill.options import Engine
 from sqlsync.channels import INBOX_CHANNEL, POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection, connect_engine, errors
@@ -39,7 +39,7 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
     everything waits for it and goes on.
     """
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     options = engine.options
     app = job_app(engine.url, connections=4)
     async with app.open_async():
@@ -76,6 +76,7 @@ class _Process:
         self._presence: EngineConnection | None = None
         self._presence_lock = asyncio.Lock()
         self._leader: Leader | None = None
+        self._number = 1 + randbelow(2**31 - 1)  # of this process, among the living
 
     async def work(self, queue: str, concurrency: int) -> None:
         """Runs the jobs of a queue, as a worker of the queue's own."""
@@ -124,34 +125,36 @@ class _Process:
         """Holds the locks that say: this process lives; and leads, where it is elected."""
         while not self._stopping.is_set():
             try:
-                async with (
-                    await connect_engine(
-                        self._engine.url, application_name="sqlsync worker"
-                    ) as session,
-                    AsyncExitStack() as office,
-                ):
-                    await self._hold_locks(session, office)
+                async with await connect_engine(
+                    self._engine.url, application_name="sqlsync worker"
+                ) as session:
+                    await self._hold_locks(session)
             except (errors.Error, DatabaseUnavailable) as error:
                 log.error("Postgres went away: %s", error)
             finally:
-                self._presence = self._leader = None
+                self._presence = None
+                self._lead(False)
             await self._pause(RETRY_SECONDS)
 
-    async def _hold_locks(self, session: EngineConnection, office: AsyncExitStack) -> None:
+    async def _hold_locks(self, session: EngineConnection) -> None:
         async with self._presence_lock:
             for worker_id in self._workers:
                 await _lock_worker(session, worker_id)
+            await announce(session, self._number)
             self._presence = session
         while not self._stopping.is_set():
             async with self._presence_lock:
-                if self._leader is None:
-                    if await try_to_lead(session):
-                        leader = Leader(self._engine, self._app)
-                        await office.enter_async_context(leader.leading())
-                        self._leader = leader
-                else:
-                    await session.execute("select 1")
+                leads = await take_lead(session, self._number)
+            self._lead(leads)
             await self._pause(ELECTION_SECONDS)
+
+    def _lead(self, leads: bool) -> None:
+        if leads and self._leader is None:
+            self._leader = Leader(self._engine, self._app)
+            self._leader.start()
+        elif not leads and self._leader is not None:
+            self._leader.stop()
+            self._leader = None
 
     async def listen(self) -> None:
         """Hears of deliveries, of writes, and of work."""

@@ -56,4 +56,13 @@ create table sqlsync.poll (
     last_error text
 );
 
+-- Who enqueues what is due: the worker process that renewed this last. One that is gone is
+-- known by its advisory lock, one that hangs by the age of its renewal.
+create table sqlsync.leader (
+    only_row boolean primary key default true check (only_row),
+    holder int not null default 0,
+    renewed_at timestamptz not null default '-infinity'
+);
+insert into sqlsync.leader default values;
+
 reset role;
