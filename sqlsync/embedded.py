@@ -239,7 +239,8 @@ class EmbeddedPostgres:
         done = self._run(demotion, "initdb", arguments)
         if done.returncode != 0:
             raise DatabaseUnavailable(
-                f"initdb failed in {self.directory}: {_last_line(done.stderr or done.stdout)}"
+                f"initdb failed in {self.directory}: {_last_line(done.stderr or done.stdout)}",
+                hint="To use a server of your own instead, set database_url.",
             )
         fresh.rename(self.data)
 
