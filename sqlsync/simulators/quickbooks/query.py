@@ -109,19 +109,23 @@ class _Parser:
     # -- pieces ----------------------------------------------------------------------------
 
     def _what(self) -> tuple[bool, tuple[str, ...]]:
-        if self._accept("*"):
-            return False, ()
         if self._accept("COUNT"):
             for sign in "(*)":
                 self._keyword(sign)
             return True, ()
-        columns = [self._property()]
+        columns = [self._column()]
         while self._accept(","):
-            if self._accept("*"):
-                columns.append("*")
-            else:
-                columns.append(self._property())
+            columns.append(self._column())
         return False, () if "*" in columns else tuple(columns)
+
+    def _column(self) -> str:
+        """A property, `*`, or `Line.*`, which is in `*` anyway."""
+        if self._accept("*"):
+            return "*"
+        name = self._property()
+        if name.endswith("."):
+            self._keyword("*")
+        return name.rstrip(".")
 
     def _condition(self) -> Condition:
         bracketed = self._accept("(")
