@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlsync.simulators.clock import SimulatedClock
@@ -90,5 +91,7 @@ class Service:
             if name == "book_close_date" and isinstance(value, str):
                 value = date.fromisoformat(value)
             if isinstance(getattr(self.options, name), tuple):
-                value = tuple(value)
+                value = tuple(float(v) if isinstance(v, Decimal) else v for v in value)
+            if isinstance(value, Decimal):
+                value = float(value)
             setattr(self.options, name, value)

@@ -60,9 +60,7 @@ def machine(make_world: Any, make_sale: Any) -> type[RuleBasedStateMachine]:
             self.attempt("Invoice", CustomerRef=ref, Line=lines)
 
         @rule(invoice=PICKS, second=PICKS, part=AMOUNTS, total=AMOUNTS, payer=PICKS)
-        def pay(
-            self, invoice: int, second: int, part: Decimal, total: Decimal, payer: int
-        ) -> None:
+        def pay(self, invoice: int, second: int, part: Decimal, total: Decimal, payer: int) -> None:
             rows = []
             for number in (invoice, second):
                 found = self.pick("Invoice", number)

@@ -162,14 +162,15 @@ def test_references_money_dates_and_times_are_compared_by_value(make_world: Any)
         "Balance > '0'": lambda i: i["Balance"] > 0,
         "TotalAmt <= '500.00'": lambda i: i["TotalAmt"] <= 500,
         "TxnDate >= '2025-06-01'": lambda i: i["TxnDate"] >= "2025-06-01",
-        "DueDate < '2025-06-01' and Balance = '0'": lambda i: i["DueDate"] < "2025-06-01"
-        and i["Balance"] == 0,
+        "DueDate < '2025-06-01' and Balance = '0'": lambda i: (
+            i["DueDate"] < "2025-06-01" and i["Balance"] == 0
+        ),
     }
     for condition, test in texts.items():
         found = world.query(f"select * from Invoice where {condition} maxresults 1000")
-        assert [i["Id"] for i in found.get("Invoice", ())] == [
-            i["Id"] for i in every if test(i)
-        ], condition
+        assert [i["Id"] for i in found.get("Invoice", ())] == [i["Id"] for i in every if test(i)], (
+            condition
+        )
 
 
 def test_changes_since_a_moment_come_in_order_of_change(make_world: Any) -> None:

@@ -48,9 +48,7 @@ def differences(made: Any, wanted: Any, path: str = "") -> list[str]:
         return [
             text
             for element in made
-            for text in min(
-                (differences(element, model, f"{path}[]") for model in wanted), key=len
-            )
+            for text in min((differences(element, model, f"{path}[]") for model in wanted), key=len)
         ]
     return [] if shape(made) == shape(wanted) else [f"{path}: {shape(made)} not {shape(wanted)}"]
 
@@ -81,9 +79,7 @@ MORE = {"Notes", "ParentRef", "Level", "CompanyName", "PurchaseDesc", "ExpenseAc
         ("companyinfo", "companyinfo"),
     ],
 )
-def test_generated_records_have_the_samples_shape(
-    make_world: Any, entity: str, name: str
-) -> None:
+def test_generated_records_have_the_samples_shape(make_world: Any, entity: str, name: str) -> None:
     world = make_world(customers=100, invoices=300)
     wanted = sample(name)
     (wrapper,) = (key for key in wanted if key != "time")
@@ -178,7 +174,10 @@ def test_refusals_with_numbers_of_their_own_read_as_the_sample(world: Any) -> No
         ("fault_400_6190_subscription", faults.subscription_ended()),
         ("fault_400_6210_period_closed", faults.period_closed("6210")),
         ("fault_400_500_unsupported_operation", faults.unsupported("Something")),
-        ("fault_400_6000_business_validation", faults.business("You must set a transaction amount.")),
+        (
+            "fault_400_6000_business_validation",
+            faults.business("You must set a transaction amount."),
+        ),
         ("fault_500_10000_system", faults.system_failure()),
         ("fault_401_3200_token_expired", faults.token_expired()),
         ("fault_403_3100_wrong_company", faults.wrong_company()),

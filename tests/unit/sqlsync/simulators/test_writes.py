@@ -182,9 +182,7 @@ def test_lines_are_replaced_as_a_set_and_known_rows_keep_their_id(
 def test_sent_tax_is_honoured_and_stays_until_rows_change(world: Any, make_sale: Any) -> None:
     tax = {"TxnTaxCodeRef": {"value": "2"}, "TotalTax": 5}
     taxed = make_sale(100, TaxCodeRef={"value": "TAX"})
-    invoice = world.write(
-        "Invoice", CustomerRef={"value": "1"}, Line=[taxed], TxnTaxDetail=tax
-    )
+    invoice = world.write("Invoice", CustomerRef={"value": "1"}, Line=[taxed], TxnTaxDetail=tax)
     assert invoice["TotalAmt"] == 105
     invoice = world.sparse("Invoice", invoice, PrivateNote="x")
     assert invoice["TotalAmt"] == 105
