@@ -24,7 +24,8 @@ from sqlsync.errors import (
 )
 from sqlsync.providers.base import Call, Provider, Record, Step, StepKind, Tombstone
 from sqlsync.writes.directory import Providers
-from sqlsync.writes.journal import Entry, Journal, Lost
+from sqlsync.writes.entry import Entry
+from sqlsync.writes.journal import Journal, Lost
 from sqlsync.writes.mirroring import Mirroring
 from sqlsync.writes.payload import Payload
 from sqlsync.writes.plan import inverse_of
@@ -41,7 +42,7 @@ from sqlsync.writes.words import prefix
 
 _log = logging.getLogger(__name__)
 _STALE_ATTEMPTS = 5
-_MIRROR_SECONDS = 1.0  # how long a client that rolled back waits for the mirror to follow
+MIRROR_SECONDS = 1.0  # how long a client that rolled back waits for the mirror to follow
 
 
 @dataclass(slots=True)
@@ -69,12 +70,15 @@ class Compensation:
         self._mirroring = mirroring
         self.busy: set[UUID] = set()  # entries that are being undone just now
 
-    async def undo(self, entries: Sequence[Entry], *, forward: bool = False) -> Undone:
+    async def undo(
+        self, entries: Sequence[Entry], *, forward: bool = False, mirror_seconds: float = 0.0
+    ) -> Undone:
         """Takes acknowledged entries back, newest first. Never raises for the provider.
 
         forward: nobody is there to be told (after a crash); what cannot be undone at all then
         counts as done, and the mirror follows it. Otherwise it is parked, the mirror follows
-        it just the same.
+        it just the same. mirror_seconds: how long to wait for the mirror; 0 while the client
+        itself holds the rows.
         """
         result = Undone()
         reversible: list[Entry] = []
@@ -89,20 +93,31 @@ class Compensation:
                 reversible.append(entry)
         # All are marked before the first call, so that a crash leaves none behind.
         won = set(await self._journal.move([e.id for e in reversible], State.UNDOING))
-        await self.carry_on([entry for entry in reversible if entry.id in won], result)
+        won_entries = [entry for entry in reversible if entry.id in won]
+        await self.carry_on(won_entries, result, mirror_seconds=mirror_seconds)
         return result
 
-    async def carry_on(self, entries: Sequence[Entry], result: Undone | None = None) -> Undone:
+    async def carry_on(
+        self,
+        entries: Sequence[Entry],
+        result: Undone | None = None,
+        *,
+        mirror_seconds: float = 0.0,
+    ) -> Undone:
         """Goes on with entries that are `undoing`, newest first, up to one that must wait."""
         result = result if result is not None else Undone()
         ids = {entry.id for entry in entries} - self.busy
         self.busy |= ids
         try:
-            return await self._carry_on([entry for entry in entries if entry.id in ids], result)
+            ours = [entry for entry in entries if entry.id in ids]
+            tasks = await self._carry_on(ours, result)
         finally:
             self.busy -= ids
+        if mirror_seconds:
+            await self._mirroring.settle(tasks, mirror_seconds)
+        return result
 
-    async def _carry_on(self, entries: Sequence[Entry], result: Undone) -> Undone:
+    async def _carry_on(self, entries: Sequence[Entry], result: Undone) -> list[asyncio.Task[None]]:
         tasks: list[asyncio.Task[None]] = []
         ordered = sorted(entries, key=lambda entry: entry.seq, reverse=True)
         for index, entry in enumerate(ordered):
@@ -121,8 +136,7 @@ class Compensation:
                 break
             if task is not None:
                 tasks.append(task)
-        await self._mirroring.settle(tasks, _MIRROR_SECONDS)
-        return result
+        return tasks
 
     async def _undo_one(self, entry: Entry, result: Undone) -> asyncio.Task[None] | None:
         provider = await self._providers.for_connection(entry.connection_id)

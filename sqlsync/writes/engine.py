@@ -32,7 +32,8 @@ from sqlsync.errors import (
 from sqlsync.providers.base import Provider, Record, Tombstone
 from sqlsync.writes.compensation import Compensation, past
 from sqlsync.writes.directory import Providers
-from sqlsync.writes.journal import Entry, Journal
+from sqlsync.writes.entry import Entry
+from sqlsync.writes.journal import Journal
 from sqlsync.writes.mirroring import Mirroring
 from sqlsync.writes.model import CancelToken, WriteRequest, WriteResult
 from sqlsync.writes.owner import OwnerLock, draw_number
@@ -41,6 +42,7 @@ from sqlsync.writes.plan import DEFAULT_ROW_LIMIT, PlannedStep, WritePlan, make_
 from sqlsync.writes.recovery import Recovery
 from sqlsync.writes.sending import Patience, Sending, Sent
 from sqlsync.writes.settlement import Settlement
+from sqlsync.writes.tasks import stop
 from sqlsync.writes.transitions import State
 from sqlsync.writes.values import encode, storable
 
@@ -138,8 +140,7 @@ class WriteEngine:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience.transaction)
         if self._background is not None:
-            self._background.cancel()
-            await asyncio.gather(self._background, return_exceptions=True)
+            await stop([self._background])
         await self._recovery.close()
         await self._mirroring.close()
         await self._owner.close()

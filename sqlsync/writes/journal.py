@@ -8,71 +8,22 @@ happened survives a crash. Every change of state names the states it may come fr
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, LiteralString
 from uuid import UUID
 
-from schema.model import Catalog
-from sqlsync.database import EnginePool
+from sqlsync.database import EnginePool, errors
 from sqlsync.errors import ProviderError, SqlsyncError
-from sqlsync.providers.base import Outcome, Record, Step, StepKind, Tombstone
-from sqlsync.writes.transitions import OPEN, State, sources
-from sqlsync.writes.values import decode, encode, storable
+from sqlsync.providers.base import Outcome, StepKind
+from sqlsync.writes.entry import Closing, Entry
+from sqlsync.writes.transitions import OPEN_SQL, State, sources
+from sqlsync.writes.values import encode, storable
 
 
 class Lost(SqlsyncError):
     """Another process took the entry over, or has already moved it on."""
 
     sqlstate = "08007"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of sqlsync.journal. JSON columns are held as text."""
-
-    id: UUID
-    connection_id: int
-    state: State
-    transaction: UUID
-    xid: str | None
-    seq: int
-    role: str
-    table: str
-    kind: StepKind
-    record_id: str | None
-    provisional_id: str | None
-    call_key: str
-    call_item: int
-    deferred: bool
-    fields: str
-    before: str | None
-    answer: str | None = None
-    undo_key: str | None = None
-    undo: str | None = None
-    age_seconds: float = 0.0  # since the last change of state
-
-    def step(self, catalog: Catalog) -> Step:
-        """The step as it was sent, to be sent again under the same key."""
-        return Step(
-            kind=self.kind,
-            spec=catalog.by_table[self.table],
-            fields=decode(self.fields),
-            id=None if self.kind is StepKind.CREATE else self.record_id,
-            base=self.before.encode() if self.before is not None else None,
-        )
-
-    def with_outcome(self, outcome: Record | Tombstone) -> Entry:
-        """The entry as acknowledged by this answer."""
-        answer = storable(outcome.raw) if isinstance(outcome, Record) else None
-        return replace(self, state=State.ACKNOWLEDGED, record_id=outcome.id, answer=answer)
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """An open entry of a transaction that has ended, and whether its marker was committed."""
-
-    entry: Entry
-    marked: bool
 
 
 _COLUMNS: LiteralString = (
@@ -217,7 +168,7 @@ class Journal:
             cursor = await connection.execute(
                 "with open as materialized ("
                 "  select id, state from sqlsync.journal where transaction_id = %(transaction)s"
-                "  and owner = %(owner)s and state = any(%(open)s) for update),"
+                f"  and owner = %(owner)s and state in {OPEN_SQL} for update),"
                 " gone as (delete from sqlsync.marker m using open o where m.entry_id = o.id"
                 "  and o.state = 'acknowledged' returning m.entry_id),"
                 " done as (update sqlsync.journal j set state = 'mirrored',"
@@ -229,7 +180,7 @@ class Journal:
                 "  or exists (select from sqlsync.marker m where m.entry_id = j.id), told.n"
                 " from sqlsync.journal j join open o on o.id = j.id"
                 " left join gone g on g.entry_id = j.id cross join told order by j.seq",
-                {"transaction": transaction, "owner": self.owner, "open": _names(OPEN)},
+                {"transaction": transaction, "owner": self.owner},
             )
             closings = [Closing(_entry(row), row[20]) for row in await cursor.fetchall()]
         return [
@@ -244,9 +195,10 @@ class Journal:
         if xid is None:
             return None
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "select coalesce(pg_xact_status(%s::xid8), 'forgotten')", [xid]
-            )
+            try:
+                cursor = await connection.execute("select pg_xact_status(%s::xid8)", [xid])
+            except errors.InvalidParameterValue:
+                return True  # of another server's life: a backup was restored
             row = await cursor.fetchone()
             return row is None or row[0] != "in progress"
 
@@ -293,8 +245,8 @@ class Journal:
     async def open_entries(self) -> list[Entry]:
         """All open entries of this owner, oldest transaction first, in order."""
         return await self._select(
-            "j.owner = %s and j.state = any(%s) order by j.created_at, j.seq limit 2000",
-            [self.owner, _names(OPEN)],
+            f"j.owner = %s and j.state in {OPEN_SQL} order by j.created_at, j.seq limit 2000",
+            [self.owner],
         )
 
     async def deferred(self, transaction: UUID) -> list[Entry]:

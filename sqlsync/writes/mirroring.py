@@ -17,6 +17,7 @@ from sqlsync.database import EnginePool, PoolTimeout, errors
 from sqlsync.errors import SqlsyncError
 from sqlsync.providers.base import Provider
 from sqlsync.writes.payload import Payload
+from sqlsync.writes.tasks import stop
 
 _log = logging.getLogger(__name__)
 _LOCK_TIMEOUT = "500ms"
@@ -52,9 +53,7 @@ class Mirroring:
 
     async def close(self) -> None:
         """Stops what is still being tried."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop(self._tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from sqlsync.database import EngineConnection, errors
 from sqlsync.errors import DatabaseUnavailable
-from sqlsync.writes.transitions import OPEN
+from sqlsync.writes.transitions import OPEN_SQL
 
 LOCK_CLASS = 0x73717772  # "sqwr": first key of the two-key advisory locks of owners
 _log = logging.getLogger(__name__)
@@ -92,8 +92,8 @@ class OwnerLock:
                 return 0
             cursor = await connection.execute(
                 "select distinct owner from sqlsync.journal"
-                " where owner <> %s and state = any(%s::text[])",
-                [self.number, list(OPEN)],
+                f" where owner <> %s and state in {OPEN_SQL}",
+                [self.number],
             )
             adopted = 0
             for (owner,) in await cursor.fetchall():
@@ -110,8 +110,8 @@ class OwnerLock:
         try:
             cursor = await connection.execute(
                 "update sqlsync.journal set owner = %s, updated_at = clock_timestamp()"
-                " where owner = %s and state = any(%s::text[])",
-                [self.number, owner, list(OPEN)],
+                f" where owner = %s and state in {OPEN_SQL}",
+                [self.number, owner],
             )
             _log.info("adopted %d open writes of a process that is gone", cursor.rowcount)
             return cursor.rowcount
@@ -127,5 +127,8 @@ class OwnerLock:
         connection, self._connection = self._connection, None
         self._held.clear()
         if connection is not None:
+            with suppress(errors.Error, OSError):
+                # At once, and not when the server notices that the connection is gone.
+                await connection.execute("select pg_advisory_unlock_all()")
             with suppress(errors.Error, OSError):
                 await connection.close()

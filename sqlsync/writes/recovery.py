@@ -19,10 +19,12 @@ from sqlsync.database import PoolTimeout, errors
 from sqlsync.errors import OutcomeUnknown, SqlsyncError
 from sqlsync.writes.compensation import Compensation
 from sqlsync.writes.directory import Providers
-from sqlsync.writes.journal import Entry, Journal, Lost
+from sqlsync.writes.entry import Entry
+from sqlsync.writes.journal import Journal, Lost
 from sqlsync.writes.owner import OwnerLock
 from sqlsync.writes.sending import Patience, Sending
 from sqlsync.writes.settlement import Settlement
+from sqlsync.writes.tasks import stop
 from sqlsync.writes.transitions import State
 
 _log = logging.getLogger(__name__)
@@ -87,10 +89,7 @@ class Recovery:
 
     async def close(self) -> None:
         """Stops what is running; it is in the journal, and goes on elsewhere or later."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(self._running.values())
 
     def _look_at(self, transaction: UUID, entries: list[Entry]) -> None:
         unknown = [e for e in entries if e.state in (State.SENT, State.IN_DOUBT)]

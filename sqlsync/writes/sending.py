@@ -21,7 +21,8 @@ from sqlsync.errors import (
     StaleVersion,
 )
 from sqlsync.providers.base import Call, Outcome, Provider, Record, StepKind, Tombstone
-from sqlsync.writes.journal import Entry, Journal
+from sqlsync.writes.entry import Entry
+from sqlsync.writes.journal import Journal
 from sqlsync.writes.transitions import State
 from sqlsync.writes.undo import touched_since
 from sqlsync.writes.values import decode, storable

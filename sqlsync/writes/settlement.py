@@ -13,9 +13,10 @@ from uuid import UUID
 
 from sqlsync.errors import SqlsyncError
 from sqlsync.providers.base import StepKind
-from sqlsync.writes.compensation import Compensation, Undone
+from sqlsync.writes.compensation import MIRROR_SECONDS, Compensation, Undone
 from sqlsync.writes.directory import Providers
-from sqlsync.writes.journal import Closing, Entry, Journal
+from sqlsync.writes.entry import Entry
+from sqlsync.writes.journal import Journal
 from sqlsync.writes.mirroring import Mirroring
 from sqlsync.writes.payload import Payload
 from sqlsync.writes.sending import Patience, Sending
@@ -73,7 +74,9 @@ class Settlement:
             [entry.id for entry in missing if entry.state is State.PLANNED], State.DROPPED
         )
         return await self._compensation.undo(
-            [entry for entry in missing if entry.state is State.ACKNOWLEDGED], forward=forward
+            [entry for entry in missing if entry.state is State.ACKNOWLEDGED],
+            forward=forward,
+            mirror_seconds=MIRROR_SECONDS,
         )
 
     async def _show_void(self, entry: Entry) -> None:
@@ -99,6 +102,3 @@ class Settlement:
             spec = provider.catalog.by_table[entry.table]
             assert entry.record_id is not None
             self._mirroring.refresh_soon(provider, schema_name, spec, entry.record_id)
-
-
-__all__ = ["Closing", "Settlement"]

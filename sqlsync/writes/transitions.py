@@ -54,6 +54,8 @@ TRANSITIONS: dict[State, tuple[tuple[State, str], ...]] = {
 }
 
 OPEN: tuple[State, ...] = tuple(TRANSITIONS)  # what recovery has to look at
+# The same as SQL text: as literals, so that the partial index of open entries always serves.
+OPEN_SQL = "(" + ", ".join(f"'{state.value}'" for state in OPEN) + ")"
 FINAL: tuple[State, ...] = tuple(state for state in State if state not in TRANSITIONS)
 
 
