@@ -11,7 +11,6 @@ over is the import line below.
 
 from __future__ import annotations
 
-import logging
 from time import perf_counter
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -23,9 +22,6 @@ from sqlsync.errors import ConfigError, OutcomeUnknown, ProviderError, Unreachab
 from sqlsync.providers.messages import HttpRequest, HttpResponse
 
 log = structlog.get_logger(__name__)
-
-# httpx logs whole URLs at INFO, and a query's text holds customers' names.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 120.0  # Intuit's own limit for a request (REST API features)

@@ -18,8 +18,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from sqlsync.database import EnginePool
-from sqlsync.errors import RateLimited
+import structlog
+
+from sqlsync.database import EnginePool, errors
+from sqlsync.errors import DatabaseUnavailable, RateLimited
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,10 @@ class Limiter:
         self._title = title
 
     async def take(self, *, writes: bool, max_wait_seconds: float) -> None:
-        """Returns when the call may go. Raises RateLimited where that would take too long."""
+        """Returns when the call may go.
+
+        Raises RateLimited where that would take too long, DatabaseUnavailable.
+        """
         until = monotonic() + max_wait_seconds
         while True:
             left = max(0.0, until - monotonic())
@@ -100,10 +107,16 @@ class Limiter:
             await asyncio.sleep(wait + random.uniform(0, self._rate.interval_seconds))  # noqa: S311
 
     async def keep_away(self, seconds: float) -> None:
-        """Nobody goes for so long: the provider said that the limit is used up."""
+        """Nobody goes for so long: the provider said that the limit is used up.
+
+        Raises nothing: it comes after an answer, which must not be lost for it.
+        """
         ahead = seconds + (self._rate.burst - 1) * self._rate.interval_seconds
-        async with self._pool.connection() as connection:
-            await connection.execute(_PENALTY, {"key": self._key, "ahead": ahead})
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(_PENALTY, {"key": self._key, "ahead": ahead})
+        except errors.OperationalError:
+            log.warning("limit not moved", key=self._key, seconds=seconds)
 
     async def _try(self, *, writes: bool, wait_seconds: float) -> tuple[bool, float]:
         """(taken, seconds to wait): for the place taken, or before it is worth asking again."""
@@ -112,8 +125,11 @@ class Limiter:
         usable = burst if writes else max(1, burst - max(1, burst // 5))
         allowed = (usable - 1) * interval  # how far ahead the row may be for a call to go now
         values = {"key": self._key, "interval": interval, "ahead": allowed + wait_seconds}
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_TAKE, values)).fetchone()
+        try:
+            async with self._pool.connection() as connection:
+                row = await (await connection.execute(_TAKE, values)).fetchone()
+        except errors.OperationalError as error:
+            raise DatabaseUnavailable(f"The call limits cannot be read: {error}") from error
         if row is None:  # the row was made between the two halves of the statement
             return False, interval
         taken, ahead = row

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 
-from sqlsync.errors import NeedsReauth, ProviderFault, ProviderRefusal, Unreachable
+from sqlsync.errors import NeedsReauth, ProviderFault, ProviderUnavailable, Unreachable
 from sqlsync.providers.endpoints import Endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.messages import HttpRequest, HttpResponse
@@ -87,8 +87,8 @@ class OAuthClient:
     async def exchange(self, *, code: str, redirect_uri: str) -> Tokens:
         """The first tokens, for the code of a callback. Single use, a few minutes old at most.
 
-        Raises NeedsReauth (the code is spent, expired or another app's), Unreachable,
-        ProviderRefusal (the app's id or secret are wrong), ProviderFault.
+        Raises NeedsReauth (the code is spent, expired or another app's), Unreachable, or
+        ProviderFault (the app's id or secret are wrong, or the answer is nonsense).
         """
         form = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code)
         return self._read(await self._post(form), refresh_token=None)
@@ -155,8 +155,11 @@ class OAuthClient:
             answer.scope or " ".join(self._scopes),
         )
 
-    def _refusal(self, response: HttpResponse) -> Exception:
-        """Our error for a refused token call. Answers never repeat the tokens sent."""
+    def _refusal(self, response: HttpResponse) -> ProviderUnavailable:
+        """Our error for a refused token call. Answers never repeat the tokens sent.
+
+        Never a ProviderRefusal: a refusal is QuickBooks' answer to a write, and this is not.
+        """
         try:
             answer = _error.decode(response.body)
         except msgspec.DecodeError:
@@ -170,7 +173,7 @@ class OAuthClient:
                 trace_id=trace_id,
             )
         if answer.error in ("invalid_client", "unauthorized_client") or response.status == 401:
-            return ProviderRefusal(
+            return ProviderFault(
                 f"[{self._title}] The app's client_id and client_secret are not accepted.",
                 code=answer.error or None,
                 trace_id=trace_id,
@@ -181,7 +184,7 @@ class OAuthClient:
                 f"[{self._title}] The token service is not available: {reason}",
                 trace_id=trace_id,
             )
-        return ProviderRefusal(
+        return ProviderFault(
             f"[{self._title}] The token service refused: {reason}",
             code=answer.error or str(response.status),
             trace_id=trace_id,

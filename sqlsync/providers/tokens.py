@@ -19,8 +19,8 @@ from time import monotonic
 
 import structlog
 
-from sqlsync.database import EngineConnection, EnginePool, PoolTimeout, errors
-from sqlsync.errors import NeedsReauth, ProviderUnavailable
+from sqlsync.database import EngineConnection, EnginePool, errors
+from sqlsync.errors import DatabaseUnavailable, NeedsReauth, ProviderUnavailable
 from sqlsync.providers.oauth import OAuthClient, Tokens
 from sqlsync.vault import Vault
 
@@ -91,7 +91,8 @@ class TokenSource:
         """A token that is good for some minutes more.
 
         Raises NeedsReauth (the grant is gone; the connection now says so), Unreachable,
-        ProviderFault, ProviderRefusal (the app's secret is wrong).
+        ProviderFault (the app's secret is wrong), DatabaseUnavailable, ConfigError (the stored
+        tokens cannot be opened).
         """
         if self._token is not None and monotonic() < self._until:
             return self._token
@@ -106,11 +107,12 @@ class TokenSource:
     async def _join(self, stale: str | None) -> str:
         """One refresh in this process, whoever asks; a caller's cancellation does not end it."""
         while True:
+            ours = self._refreshing is None
             if self._refreshing is None:
                 self._refreshing = asyncio.create_task(self._refresh(stale))
                 self._refreshing.add_done_callback(self._done)
             token = await asyncio.shield(self._refreshing)
-            if token != stale:
+            if ours or token != stale:
                 return token
             # A refresh that was under way before `stale` was refused may have given just that.
 
@@ -125,9 +127,9 @@ class TokenSource:
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 found = await self._refresh_locked(connection, stale)
-        except (errors.OperationalError, PoolTimeout):
+        except errors.OperationalError as error:
             if self._unsaved is None:
-                raise
+                raise DatabaseUnavailable(f"The tokens cannot be read: {error}") from error
             found = self._unsaved.tokens
             await self._save_again(self._unsaved)
         if isinstance(found, NeedsReauth):
@@ -180,10 +182,12 @@ class TokenSource:
                         await save_tokens(
                             connection, self._vault, self._connection_id, unsaved.tokens
                         )
-            except (errors.OperationalError, PoolTimeout):
+            except errors.OperationalError as error:
                 log.warning("tokens not saved yet", connection_id=self._connection_id)
                 if attempt == _SAVE_ATTEMPTS - 1:
-                    raise
+                    raise DatabaseUnavailable(
+                        f"New tokens cannot be saved: {error}; they are kept in memory."
+                    ) from error
                 await asyncio.sleep(0.2 * 2**attempt)
             else:
                 self._unsaved = None

@@ -28,8 +28,8 @@ from sqlsync.errors import (
     ProviderError,
     ProviderFault,
     ProviderRefusal,
-    ProviderUnavailable,
     RateLimited,
+    SqlsyncError,
     Unreachable,
 )
 from sqlsync.providers.base import (
@@ -268,17 +268,20 @@ class QuickBooksProvider:
             key = f"{call.key}-{index}"
             try:
                 outcomes[index] = await self._send_one(call.steps[index], key)
-            except (ProviderUnavailable, OutcomeUnknown) as error:
+            except SqlsyncError as error:
                 if not outcomes:
                     raise
-                outcomes[index] = error  # others are done: only this one is not
+                # Others are done: only this one is not.
+                if not isinstance(error, ProviderError):
+                    error = Unreachable(str(error))
+                outcomes[index] = error
         return [await self._settled(step, outcomes[index]) for index, step in enumerate(call.steps)]
 
     async def _send_one(self, step: Step, key: str) -> Outcome:
         about = _about(step)
         try:
             request = requests.write(self._company, step, key)
-            envelope = await self._write(lambda: self._answered(request, about), about, batch=False)
+            envelope = await self._write(lambda: self._answered(request, about))
         except ProviderRefusal as refused:
             return refused
         try:
@@ -312,7 +315,7 @@ class QuickBooksProvider:
                 await self._limits.keep_away(responses.retry_after(response))
             return found
 
-        answered = await self._write(once, About(changes=True), batch=True)
+        answered = await self._write(once)
         return outcomes | {int(item_id): outcome for item_id, outcome in answered.items()}
 
     async def _settled(self, step: Step, outcome: Outcome) -> Outcome:
@@ -331,7 +334,7 @@ class QuickBooksProvider:
         try:
             if await self.fetch(step.spec, step.id) is None:
                 return outcome
-        except ProviderError:
+        except SqlsyncError:
             pass
         return bad_reference(outcome, _about(step))
 
@@ -350,7 +353,7 @@ class QuickBooksProvider:
                 return await self._answered(request, about)
         raise AssertionError("unreachable")
 
-    async def _write(self, once: Callable[[], Awaitable[_T]], about: About, *, batch: bool) -> _T:
+    async def _write(self, once: Callable[[], Awaitable[_T]]) -> _T:
         """The answer of one of a few tries under the same key."""
         unsure: OutcomeUnknown | None = None
         last: ProviderError | None = None
@@ -363,9 +366,12 @@ class QuickBooksProvider:
                 last = unsure = error
             except (Unreachable, ProviderFault, _Throttled) as error:
                 last = error
-            except ProviderUnavailable as error:  # limits of our own, or the grant: no use
-                last = error
-                break
+            except ProviderRefusal:
+                raise  # an answer, to the first try or to this one: the key makes them one
+            except Exception as error:  # our limits, the grant, our database: no use to go on
+                if unsure is None:
+                    raise
+                raise unsure from error
         if unsure is not None:
             raise unsure
         assert last is not None

@@ -29,6 +29,7 @@ from sqlsync.errors import (
 from sqlsync.providers.base import Call, Outcome, Provider, Record, Step, StepKind, Tombstone
 from sqlsync.providers.connect import Connector
 from sqlsync.providers.directory import App, ProviderDirectory
+from sqlsync.providers.endpoints import quickbooks_endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.oauth import OAuthClient
 from sqlsync.settings import QuickBooksSettings
@@ -341,6 +342,17 @@ async def test_a_revoked_grant_needs_a_person_and_says_so(world: World) -> None:
             await other.for_connection(world.connection_id)
     finally:
         await other.close()
+
+
+async def test_a_grant_is_given_back(world: World) -> None:
+    async with HttpClient() as http:
+        endpoints = quickbooks_endpoints("simulator", api_url=_url(world.simulator))
+        oauth = OAuthClient(http, endpoints, "simulator", "simulator")
+        refresh_token = world.simulator.new_refresh_token()
+        tokens = await oauth.refresh(refresh_token)
+        await oauth.revoke(tokens.refresh_token)
+        with pytest.raises(NeedsReauth):
+            await oauth.refresh(tokens.refresh_token)
 
 
 async def test_throttling_ends_a_write_within_its_deadline(world: World) -> None:

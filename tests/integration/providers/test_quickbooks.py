@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from sqlsync.errors import (
     NeedsReauth,
     NotFound,
     OutcomeUnknown,
+    ProviderFault,
     ProviderRefusal,
     RateLimited,
     StaleVersion,
@@ -35,14 +36,14 @@ from sqlsync.providers.quickbooks.adapter import QuickBooksProvider
 from sqlsync.providers.tokens import TokenSource
 from sqlsync.vault import Vault
 
-from .conftest import DROP, LoopbackServer, Reply, Seen, loopback
+from .conftest import DROP, Reply, Seen, loopback
 
 NOW = datetime(2026, 3, 2, 17, 15, 42, tzinfo=UTC)
 TIME = "2026-03-02T09:15:42.117-08:00"
 BASE = b'{"Id":"58","SyncToken":"3","DisplayName":"Ostrow","Active":true}'
 INVOICE = b'{"Id":"145","SyncToken":"1","CustomerRef":{"value":"58"}}'
 
-Script = Callable[[Seen], Reply]
+Script = Callable[[Seen], Reply | Awaitable[Reply]]
 
 
 def fault(code: str, status: int = 400, detail: str = "d", kind: str = "ValidationFault") -> Reply:
@@ -73,9 +74,12 @@ class Service:
     replies: list[Reply | Script] = field(default_factory=list)
     calls: list[Seen] = field(default_factory=list)
     issued: int = 0
+    token_reply: Reply | None = None
 
     async def __call__(self, seen: Seen) -> Reply:
         if seen.path == "/oauth2/v1/tokens/bearer":
+            if self.token_reply is not None:
+                return self.token_reply
             self.issued += 1
             return Reply(
                 {
@@ -86,7 +90,10 @@ class Service:
             )
         self.calls.append(seen)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        return reply if isinstance(reply, Reply) else reply(seen)
+        if isinstance(reply, Reply):
+            return reply
+        made = reply(seen)
+        return made if isinstance(made, Reply) else await made
 
     def will(self, *replies: Reply | Script) -> None:
         self.replies = list(replies)
@@ -106,8 +113,7 @@ class World:
     provider: QuickBooksProvider
     service: Service
     catalog: Catalog
-    clock: FrozenClock
-    server: LoopbackServer
+    limits_pool: EnginePool
 
     def step(self, kind: StepKind, table: str = "customer", **fields: Any) -> Step:
         spec = self.catalog.by_table[table]
@@ -121,7 +127,9 @@ class World:
 
 
 @pytest.fixture
-async def world(pool: EnginePool, vault: Vault, catalog: Catalog) -> AsyncIterator[World]:
+async def world(
+    pool: EnginePool, other_pool: EnginePool, vault: Vault, catalog: Catalog
+) -> AsyncIterator[World]:
     service = Service()
     async with loopback(service) as server, HttpClient(read_seconds=2) as http:
         endpoints = quickbooks_endpoints("simulator", api_url=server.url)
@@ -129,17 +137,18 @@ async def world(pool: EnginePool, vault: Vault, catalog: Catalog) -> AsyncIterat
         connected = await Connector(pool, vault, oauth).connect_with_refresh_token(
             name="acme", company_id="9341", refresh_token="r"
         )
-        clock = FrozenClock(NOW)
         provider = QuickBooksProvider(
             catalog=catalog,
             http=http,
             tokens=TokenSource(pool, vault, oauth, connected.connection_id),
-            limits=Limits(pool, "t", SIMULATOR_BUDGET, read_wait_seconds=2, write_wait_seconds=2),
-            clock=clock,
+            limits=Limits(
+                other_pool, "t", SIMULATOR_BUDGET, read_wait_seconds=2, write_wait_seconds=2
+            ),
+            clock=FrozenClock(NOW),
             api_url=server.url,
             realm_id="9341",
         )
-        yield World(provider, service, catalog, clock, server)
+        yield World(provider, service, catalog, other_pool)
 
 
 async def test_a_write_whose_answer_was_lost_is_repeated_under_its_key(world: World) -> None:
@@ -161,6 +170,26 @@ async def test_a_write_that_is_never_answered_is_unknown(world: World) -> None:
 async def test_a_lost_answer_stays_unknown_though_the_service_then_is_down(world: World) -> None:
     world.service.will(Reply(b'{"Customer"', cut=5), Reply(b"", 503))
     with pytest.raises(OutcomeUnknown):
+        await world.send(world.step(StepKind.UPDATE, DisplayName="Acme"))
+
+
+async def test_a_lost_answer_stays_unknown_though_our_own_database_then_is_gone(
+    world: World,
+) -> None:
+    async def close_and_drop(seen: Seen) -> Reply:
+        await world.limits_pool.close()
+        return DROP
+
+    world.service.will(close_and_drop)
+    with pytest.raises(OutcomeUnknown):
+        await world.send(world.step(StepKind.UPDATE, DisplayName="Acme"))
+    assert len(world.service.calls) == 1
+
+
+async def test_a_wrong_client_secret_is_no_answer_to_a_write(world: World) -> None:
+    world.service.token_reply = Reply({"error": "invalid_client"}, 401)
+    world.service.will(EXPIRED)
+    with pytest.raises(ProviderFault, match="client_secret"):
         await world.send(world.step(StepKind.UPDATE, DisplayName="Acme"))
 
 

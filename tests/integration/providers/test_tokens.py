@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sqlsync.database import EnginePool
-from sqlsync.errors import ConfigError, NeedsReauth, ProviderRefusal, Unreachable
+from sqlsync.errors import ConfigError, NeedsReauth, ProviderFault, Unreachable
 from sqlsync.providers.connect import Connector, Consents
 from sqlsync.providers.endpoints import quickbooks_endpoints
 from sqlsync.providers.http import HttpClient
@@ -241,7 +241,7 @@ async def test_a_token_that_is_still_good_serves_while_the_token_service_is_down
 
 
 FAILURES: list[tuple[Reply, type[Exception]]] = [
-    (Reply({"error": "invalid_client"}, 401), ProviderRefusal),
+    (Reply({"error": "invalid_client"}, 401), ProviderFault),
     (Reply(b"<html>", 502), Unreachable),
     (DROP, Unreachable),
 ]
