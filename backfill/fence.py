@@ -26,6 +26,7 @@ class Ownership:
     job_id: int
     attempts: int
     worker_id: int
+    patience_seconds: float = 20.0  # a transaction of ours that is idle for so long hangs
 
 
 # A process that stops inside a transaction must not keep its locks: not the job's row, which
@@ -42,13 +43,13 @@ async def be_mortal(
 ) -> None:
     """Lets Postgres end this transaction where we hang in it. To be called first in it."""
     await session.execute(
-        _MORTAL, {"idle": f"{idle_seconds:.0f}s", "whole": f"{whole_seconds:.0f}s"}
+        _MORTAL, {"idle": f"{idle_seconds * 1000:.0f}", "whole": f"{whole_seconds * 1000:.0f}"}
     )
 
 
 async def hold(session: EngineConnection, owner: Ownership) -> None:
     """Raises Fenced where the job is no longer ours. To be called first in the transaction."""
-    await be_mortal(session)
+    await be_mortal(session, idle_seconds=owner.patience_seconds)
     found = await session.execute(
         f"select 1 from {JOBS_SCHEMA}.procrastinate_jobs where id = %s and status = 'doing'"
         " and attempts = %s and worker_id = %s for share".encode(),

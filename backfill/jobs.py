@@ -112,7 +112,9 @@ def _owner(context: JobContext) -> Ownership:
     job = context.job
     if job.id is None or job.worker_id is None:
         raise AssertionError("a running job has an id and a worker")
-    return Ownership(job.id, job.attempts, job.worker_id)
+    engine: Engine = context.additional_context[ENGINE]
+    patience = min(20.0, engine.options.stalled_after_seconds)
+    return Ownership(job.id, job.attempts, job.worker_id, patience)
 
 
 async def _backfill(context: JobContext, connection_id: int, table: str) -> None:

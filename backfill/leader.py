@@ -43,7 +43,9 @@ async def announce(session: EngineConnection, process: int) -> None:
     await session.execute("select pg_try_advisory_lock(%s, %s)", [LEADER_LOCK_CLASS, process])
 
 
-async def take_lead(session: EngineConnection, process: int) -> bool:
+async def take_lead(
+    session: EngineConnection, process: int, lease_seconds: float = LEASE_SECONDS
+) -> bool:
     """True where this process leads from now on; to be asked again well within the lease.
 
     process: a number of its own, from 1 to 2**31 - 1, that was announced.
@@ -55,7 +57,7 @@ async def take_lead(session: EngineConnection, process: int) -> bool:
         " or not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted"
         "  and l.database = (select oid from pg_database where datname = current_database())"
         "  and l.classid = %(class)s and l.objid = holder::oid and l.objsubid = 2)",
-        {"me": process, "lease": LEASE_SECONDS, "class": LEADER_LOCK_CLASS},
+        {"me": process, "lease": lease_seconds, "class": LEADER_LOCK_CLASS},
     )
     return done.rowcount > 0
 
@@ -79,7 +81,11 @@ class Leader:
             self.tick, "interval", seconds=options.tick_seconds, next_run_time=_now(), **seconds
         )
         self._scheduler.add_job(
-            self._reap, "interval", seconds=REAP_SECONDS, next_run_time=_now(), **seconds
+            self._reap,
+            "interval",
+            seconds=min(REAP_SECONDS, options.stalled_after_seconds),
+            next_run_time=_now(),
+            **seconds,
         )
         self._scheduler.add_job(self._clean, "interval", hours=1, **seconds)
         self._scheduler.start()

@@ -17,7 +17,7 @@ from procrastinate.worker import Worker
 
 from backfill.inbox import drain_inbox, drain_refetch
 from backfill.jobs import ENGINE, HISTORY_QUEUE, PROMPT_QUEUE, WORKER_LOCK_CLASS, job_app
-from backfill.leader import Leader, announce, take_lead
+from backfill.leader import LEASE_SECONDS, Leader, announce, take_lead
 from backfill.options import Engine
 from sqlsync.channels import INBOX_CHANNEL, POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection, connect_engine, errors
@@ -142,9 +142,10 @@ class _Process:
                 await _lock_worker(session, worker_id)
             await announce(session, self._number)
             self._presence = session
+        lease = min(LEASE_SECONDS, self._engine.options.stalled_after_seconds)
         while not self._stopping.is_set():
             async with self._presence_lock:
-                leads = await take_lead(session, self._number)
+                leads = await take_lead(session, self._number, lease)
             self._lead(leads)
             await self._pause(ELECTION_SECONDS)
 

@@ -75,7 +75,17 @@ class World:
             standing = await self.rows(
                 f"select object, state, rows_done, error from {SCHEMA}._sync_cdc"
             )
-            raise AssertionError(f"never true: {query}; objects: {standing}") from None
+            jobs = await self.rows(
+                "select id, task_name, args, status, worker_id from sqlsync_jobs.procrastinate_jobs"
+            )
+            sessions = await self.rows(
+                "select application_name, state, wait_event, left(query, 60), pg_blocking_pids(pid)"
+                " from pg_stat_activity where datname = current_database()"
+                " and (state <> 'idle' or pg_blocking_pids(pid) <> '{}')"
+            )
+            raise AssertionError(
+                f"never true: {query}\nobjects: {standing}\njobs: {jobs}\nsessions: {sessions}"
+            ) from None
 
     async def live(self, *, seconds: float = 30.0) -> None:
         await self.until(

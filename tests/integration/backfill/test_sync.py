@@ -112,7 +112,8 @@ async def test_a_new_reading_sweeps_what_no_feed_reported(migrated_url: str) -> 
     async with world(migrated_url) as w, working(w):
         await w.live()
         await w.session.execute(
-            f"insert into {SCHEMA}.invoice (id, sync_token, raw) values ('999999', '0', '{{}}')".encode()
+            f"insert into {SCHEMA}.invoice (id, sync_token, raw)"
+            " values ('999999', '0', '{}')".encode()
         )
         assert await request_backfill(w.session, "books", "invoice") == ["invoice"]
         await w.until(f"select not exists (select from {SCHEMA}.invoice where id = '999999')")
@@ -179,8 +180,10 @@ async def test_a_revoked_grant_stops_its_connection_and_says_why(migrated_url: s
 
 async def test_deliveries_of_unknown_companies_and_nonsense_are_harmless(migrated_url: str) -> None:
     bodies = [
-        b'{"eventNotifications":[{"realmId":"1","dataChangeEvent":{"entities":'
-        b'[{"name":"Customer","id":"1","operation":"Update","lastUpdated":"x"}]}}]}',
+        (
+            b'{"eventNotifications":[{"realmId":"1","dataChangeEvent":{"entities":'
+            b'[{"name":"Customer","id":"1","operation":"Update","lastUpdated":"x"}]}}]}'
+        ),
         b"not json",
         b'{"eventNotifications":7}',
     ]
