@@ -104,7 +104,10 @@ class Compensation:
         *,
         mirror_seconds: float = 0.0,
     ) -> Undone:
-        """Goes on with entries that are `undoing`, newest first, up to one that must wait."""
+        """Goes on with entries that are `undoing`, newest first.
+
+        Of a connection, up to one that must wait: older ones may depend on it.
+        """
         result = result if result is not None else Undone()
         ids = {entry.id for entry in entries} - self.busy
         self.busy |= ids
@@ -119,23 +122,23 @@ class Compensation:
 
     async def _carry_on(self, entries: Sequence[Entry], result: Undone) -> list[asyncio.Task[None]]:
         tasks: list[asyncio.Task[None]] = []
-        ordered = sorted(entries, key=lambda entry: entry.seq, reverse=True)
-        for index, entry in enumerate(ordered):
+        blocked: set[int] = set()  # connections whose provider cannot be asked just now
+        for entry in sorted(entries, key=lambda entry: entry.seq, reverse=True):
             try:
-                task = await self._undo_one(entry, result)
+                if entry.connection_id not in blocked:
+                    task = await self._undo_one(entry, result)
+                    if task is not None:
+                        tasks.append(task)
+                    continue
             except Lost:
                 continue  # another process has it
             except SqlsyncError as error:
                 await self._journal.note(entry.id, error)
-                waiting = ordered[index:]
-                result.waiting.extend(waiting)
-                result.notices.extend(
-                    f"{past(e)}; it will be undone when the provider can be reached"
-                    for e in waiting
-                )
-                break
-            if task is not None:
-                tasks.append(task)
+                blocked.add(entry.connection_id)
+            result.waiting.append(entry)
+            result.notices.append(
+                f"{past(entry)}; it will be undone when the provider can be reached"
+            )
         return tasks
 
     async def _undo_one(self, entry: Entry, result: Undone) -> asyncio.Task[None] | None:
