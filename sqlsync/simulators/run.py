@@ -14,7 +14,7 @@ from typing import Any
 from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
-from sqlsync.simulators.server import HttpServer
+from sqlsync.simulators.server import HttpServer, new_event_loop
 
 CUSTOMERS, INVOICES, SEED = 500, 5000, 1
 
@@ -68,6 +68,9 @@ def run_simulators(
 ) -> None:
     """`serve` with a loop of its own; returns after Ctrl-C."""
     try:
-        asyncio.run(serve(quickbooks, customers=customers, invoices=invoices, seed=seed, **options))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(
+                serve(quickbooks, customers=customers, invoices=invoices, seed=seed, **options)
+            )
     except KeyboardInterrupt:
         return

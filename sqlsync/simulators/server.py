@@ -38,13 +38,24 @@ async def hang_up(scope: Scope) -> None:
     await asyncio.sleep(0.01)  # lets the server notice that the connection is gone
 
 
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 class HttpServer:
     """An ASGI application on one address, from `start` to `stop`."""
 
     def __init__(self, app: AsgiApp, address: str) -> None:
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family)
+        # The protocol is named so that asyncio switches Nagle's algorithm off (TCP_NODELAY).
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((host.strip("[]") or "127.0.0.1", int(port or 0)))
         bound = self._socket.getsockname()

@@ -26,7 +26,7 @@ from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
 from sqlsync.simulators.quickbooks.values import Doc, decode, encode
-from sqlsync.simulators.server import HttpServer
+from sqlsync.simulators.server import HttpServer, new_event_loop
 
 START_SECONDS = 60
 
@@ -205,7 +205,7 @@ def simulator(
     """A simulator on a thread of this process. options: fields of quickbooks.options.Options."""
     service = create_service([CompanySpec(customers, invoices, seed)], Options(**options))
     server = HttpServer(create_app(service), address)
-    loop = asyncio.new_event_loop()
+    loop = new_event_loop()
     started = threading.Event()
     stopping = asyncio.Event()
 

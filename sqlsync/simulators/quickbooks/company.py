@@ -160,8 +160,7 @@ class Company:
 
     def _changes(self, entity: Entity, since: int, room: int) -> tuple[bytes, int]:
         table = self.books.table(entity.name)
-        rows = list(table.newest_first(since))
-        rows.reverse()
+        rows = table.changed_since(since)
         as_tombstones = self.options.cdc_inactive == "tombstone" and entity.kind == "name_list"
         gone = [(number, at) for number, at in table.tombstones.items() if at >= since]
         if as_tombstones:

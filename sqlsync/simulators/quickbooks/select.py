@@ -60,14 +60,18 @@ def select(
     books: Books, table: Table, entity: Entity, query: Query, options: Options, today: date
 ) -> Selection:
     """Raises Fault 4001 for names and values the entity does not take."""
-    tests = [_test(books, entity, c, options, today) for c in query.where if not _is_all(c)]
+    tests = [
+        _test(books, entity, c, options, today)
+        for c in query.where
+        if not _is_all(c) and not _is_since(c)
+    ]
     if entity.kind == "name_list" and not any(c.property.lower() == "active" for c in query.where):
         tests.append(lambda row: row.active)
     keys = [(_field(entity, name), descending) for name, descending in query.order]
     if len(keys) == 1 and keys[0][0].path == ("Id",) and not keys[0][1]:
         keys = []  # as without an order
     rows: Iterable[Row]
-    if not tests and not keys:
+    if not tests and not keys and _since(query) is None:
         rows = _Slice(table)
     else:
         rows = _candidates(table, query, keys)
@@ -87,6 +91,15 @@ def _is_all(condition: Condition) -> bool:
     return condition.property.lower() == "active" and values == {"true", "false"}
 
 
+def _is_since(condition: Condition) -> bool:
+    """`MetaData.LastUpdatedTime >= '…'`, which the order of changes answers."""
+    return (
+        condition.property.lower() == "metadata.lastupdatedtime"
+        and condition.operator in (">", ">=")
+        and parse_moment(condition.values[0]) is not None
+    )
+
+
 def _is_by_update(keys: list[tuple[FieldSpec, bool]]) -> bool:
     return len(keys) == 1 and keys[0][0].path == ("MetaData", "LastUpdatedTime") and not keys[0][1]
 
@@ -94,11 +107,10 @@ def _is_by_update(keys: list[tuple[FieldSpec, bool]]) -> bool:
 def _candidates(table: Table, query: Query, keys: list[tuple[FieldSpec, bool]]) -> Iterable[Row]:
     since = _since(query)
     if since is not None:
-        recent = list(table.newest_first(since))
-        recent.reverse()
+        recent = table.changed_since(since)
         return recent if _is_by_update(keys) else sorted(recent, key=lambda row: row.id)
     if _is_by_update(keys):
-        return list(table.rows.values())
+        return table.by_change()
     ids = _asked_ids(query)
     if ids is not None:
         return [table.rows[number] for number in sorted(ids) if number in table.rows]
@@ -130,10 +142,9 @@ def _since(query: Query) -> int | None:
     """The moment of a `LastUpdatedTime >` condition, the latest of several."""
     found: list[int] = []
     for condition in query.where:
-        named = condition.property.lower() == "metadata.lastupdatedtime"
-        moment = parse_moment(condition.values[0]) if named else None
-        if moment is not None and condition.operator in (">", ">=", "="):
-            found.append(moment)
+        moment = parse_moment(condition.values[0]) if _is_since(condition) else None
+        if moment is not None:
+            found.append(moment + (condition.operator == ">"))
     return max(found) if found else None
 
 

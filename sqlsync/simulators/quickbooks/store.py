@@ -9,7 +9,6 @@ stands in the row itself, never in the document.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +53,9 @@ class Row:
 _FIELDS = tuple(Row.__slots__)
 
 
+MANY = 5000  # changes beyond which the whole order is worth keeping
+
+
 class Table:
     """All records of one entity, by id and in the order of their last change."""
 
@@ -66,6 +68,7 @@ class Table:
         self.version = 0  # raised by every change
         self.last_number = 0  # the highest DocNumber given out
         self.numbers: dict[str, set[int]] = {}  # DocNumber -> ids
+        self._by_change: tuple[int, list[Row]] | None = None  # of which version
 
     def get(self, record_id: int) -> Row | None:
         return self.rows.get(record_id)
@@ -103,12 +106,24 @@ class Table:
             if not self.numbers[number]:
                 del self.numbers[number]
 
-    def newest_first(self, since: int) -> Iterator[Row]:
-        """Records changed at or after `since`."""
+    def by_change(self) -> list[Row]:
+        """All records, the least recently changed first. Not to be changed by the caller."""
+        if self._by_change is None or self._by_change[0] != self.version:
+            self._by_change = (self.version, list(self.rows.values()))
+        return self._by_change[1]
+
+    def changed_since(self, since: int) -> list[Row]:
+        """Records changed at or after `since`, in the order of change."""
+        recent: list[Row] = []
         for row in reversed(self.rows.values()):
             if row.updated < since:
-                return
-            yield row
+                break
+            recent.append(row)
+            if len(recent) > MANY:
+                ordered = self.by_change()
+                return ordered[bisect_left(ordered, since, key=lambda row: row.updated) :]
+        recent.reverse()
+        return recent
 
 
 PARTIES = ("Customer", "Vendor", "Employee")  # one space of names

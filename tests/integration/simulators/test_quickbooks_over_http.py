@@ -250,7 +250,7 @@ def test_trouble_before_leaves_the_books_alone(sim: Simulator) -> None:
     sim.trouble("malformed", skip=4)
     statuses = [sim.call("POST", "/customer", body)[0] for _ in range(4)]
     assert statuses == [500, 500, 503, 429]
-    with pytest.raises(ValueError, match="truncated|JSON"):
+    with pytest.raises(ValueError, match=r"truncated|JSON"):
         sim.call("POST", "/customer", body)
     assert sim.applied() == []
     assert sim.call("POST", "/customer", body)[0] == 200

@@ -70,7 +70,7 @@ def test_rewriting_a_generated_record_keeps_every_member(make_world: Any) -> Non
             before = world.read(entity, str(number))
             if before.get("Active") is False:
                 continue
-            after = world.sparse(entity, before, **{"domain": "QBO"})
+            after = world.sparse(entity, before, domain="QBO")
             for changing in ("SyncToken", "MetaData"):
                 before.pop(changing), after.pop(changing)
             assert after == before
