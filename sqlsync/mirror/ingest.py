@@ -15,6 +15,7 @@ Source: WRITE_PATH section 6; measured choices in PERFORMANCE section 3.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +25,8 @@ from schema.model import ObjectSpec
 from schema.rows import record_row
 from sqlsync.database import EngineConnection, errors
 from sqlsync.mirror.statements import IngestStatements, ingest_statements
+
+log = logging.getLogger(__name__)
 
 BACKFILL = "backfill"
 
@@ -83,6 +86,8 @@ async def ingest(
         ids=page.ids,
         rejected=tuple(reason for _, reason in page.rejected),
     )
+    for reason in result.rejected:
+        log.warning("%s.%s: an item of a page is left out: %s", schema_name, spec.table, reason)
     if unwanted := known.skipped | known.removed:
         bad = {index for index, _ in page.rejected}
         wanted = [
