@@ -20,84 +20,30 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from proxy.cancel import CancelRegistry
-from proxy.protocol.messages import backend_key, error_response
+from proxy.relay import ClientSide
 from proxy.server import run, serve_proxy
 from proxy.tls import TlsFiles
-from proxy.upstream import Upstream, connect_upstream
-from sqlsync.errors import DatabaseUnavailable
+from proxy.upstream import Upstream
+from proxy.working import ProxyContext
 
 
-class PlainRelay(asyncio.Protocol):
-    """The least a relay can be: bytes both ways, and the key of the session kept.
+class Watched(ClientSide):
+    """The real relay, of which a test can say that it holds a write."""
 
-    Tests of the door use it, so that they test the door alone.
-    """
+    holds_a_write = False
+    cancelled = 0
 
-    def __init__(self, registry: CancelRegistry, upstream: Upstream) -> None:
-        self.registry = registry
-        self.upstream = upstream
-        self.write_in_flight = False
-        self.cancelled = 0
-        self.key: tuple[int, bytes] | None = None
-        self._queue = bytearray()
-        self._server: asyncio.Transport | None = None
+    @property
+    def write_in_flight(self) -> bool:
+        return self.holds_a_write or super().write_in_flight
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-        self.registry.join(self)
-        self._connecting = asyncio.ensure_future(self._connect())
-
-    async def _connect(self) -> None:
-        try:
-            self._server, _ = await connect_upstream(self.upstream, lambda: _Back(self))
-        except DatabaseUnavailable as error:
-            self.transport.write(error_response("FATAL", error.sqlstate, error.message))
-            self.transport.close()
-            return
-        self._server.write(bytes(self._queue))
-        if self.transport.is_closing():
-            self._server.close()
-
-    def data_received(self, data: bytes) -> None:
-        if self._server is None:
-            self._queue += data
-        else:
-            self._server.write(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.registry.leave(self)
-        if self.key:
-            self.registry.unregister(*self.key)
-        if self._server:
-            self._server.close()
-
-    def from_server(self, data: bytes) -> None:
-        at = data.find(b"K\x00\x00\x00")
-        if self.key is None and at >= 0:
-            length = int.from_bytes(data[at + 1 : at + 5])
-            self.key = backend_key(data[at + 5 : at + 1 + length])
-            self.registry.register(*self.key, self)
-        self.transport.write(data)
+    @property
+    def key(self) -> tuple[int, bytes] | None:
+        return self._key
 
     def cancel(self) -> None:
         self.cancelled += 1
-
-    def shut_down(self) -> None:
-        self.transport.write(
-            error_response("FATAL", "57P01", "terminating connection due to administrator command")
-        )
-        self.transport.close()
-
-
-class _Back(asyncio.Protocol):
-    def __init__(self, front: PlainRelay) -> None:
-        self.front = front
-
-    def data_received(self, data: bytes) -> None:
-        self.front.from_server(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.front.transport.close()
+        super().cancel()
 
 
 @dataclass
@@ -108,7 +54,7 @@ class RunningProxy:
     options: dict[str, Any]
     host: str = "127.0.0.1"
     port: int = 0
-    sessions: list[PlainRelay] = field(default_factory=list)
+    sessions: list[Watched] = field(default_factory=list)
     failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -143,6 +89,7 @@ class RunningProxy:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._context = ProxyContext(self.upstream)
         await serve_proxy(
             self.host,
             0,
@@ -157,8 +104,8 @@ class RunningProxy:
         self.port = port
         self._ready.set()
 
-    def _make_client(self, tls: bool, registry: CancelRegistry) -> PlainRelay:
-        session = PlainRelay(registry, self.upstream)
+    def _make_client(self, tls: bool, registry: CancelRegistry) -> Watched:
+        session = Watched(self._context, tls, registry)
         self.sessions.append(session)
         return session
 

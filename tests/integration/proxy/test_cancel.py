@@ -68,7 +68,7 @@ def test_a_cancel_in_the_clear_is_taken_where_tls_is_required(
     proxy = start_proxy(tls=authority.files, tls_required=True)
     with psycopg.connect(**through(proxy, postgres_url, sslmode="require")):
         [session] = proxy.sessions
-        session.write_in_flight = True
+        session.holds_a_write = True
         cancel_in_the_clear(proxy, *session.key)
         assert session.cancelled == 1
 
@@ -79,7 +79,7 @@ def test_while_a_write_is_in_flight_the_session_is_told_and_upstream_is_not(
     proxy = start_proxy()
     with psycopg.connect(**through(proxy, postgres_url)) as client:
         [session] = proxy.sessions
-        session.write_in_flight = True
+        session.holds_a_write = True
         client.cancel_safe(timeout=10)
         assert session.cancelled == 1
         # Upstream would have noted the cancel for the statement that comes next.
@@ -92,7 +92,7 @@ def test_a_wrong_key_cancels_nothing_and_is_answered_by_closing(
     proxy = start_proxy()
     with psycopg.connect(**through(proxy, postgres_url)) as client:
         [session] = proxy.sessions
-        session.write_in_flight = True
+        session.holds_a_write = True
         pid, secret = session.key
         wrong = bytes(byte ^ 1 for byte in secret)
         cancel_in_the_clear(proxy, pid, wrong)
