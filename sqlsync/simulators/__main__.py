@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from sqlsync.errors import ConfigError
 from sqlsync.simulators.quickbooks import control
 from sqlsync.simulators.run import CUSTOMERS, INVOICES, SEED, run_simulators
 
@@ -28,7 +29,7 @@ def main() -> int:
     given = vars(parser.parse_args())
     try:
         run_simulators(**given)
-    except (ValueError, OSError) as error:
+    except (ConfigError, OSError, ValueError) as error:
         sys.stderr.write(f"simulate: {error}\n")
         return 2
     return 0

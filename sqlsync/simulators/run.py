@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from sqlsync.errors import ConfigError
 from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
@@ -34,13 +35,13 @@ async def serve(
 ) -> None:
     """Serves until stopped by a signal or cancelled. quickbooks None: nothing to serve.
 
-    options: fields of quickbooks.options.Options. Raises ValueError for any other name.
+    options: fields of quickbooks.options.Options. Raises ConfigError for any other name.
     """
     unknown = set(options) - {field.name for field in fields(Options)}
     if unknown:
-        raise ValueError(f"unknown option of the simulator: {', '.join(sorted(unknown))}")
+        raise ConfigError(f"unknown option of the simulator: {', '.join(sorted(unknown))}")
     if quickbooks is None:
-        raise ValueError("no simulator to run")
+        raise ConfigError("no simulator to run")
     spec = CompanySpec(customers, invoices, seed, realm_id, refresh_token)
     service = create_service([spec], Options(**options))
     if webhook_url is not None:

@@ -7,7 +7,8 @@ from sqlsync.simulators.quickbooks.entities import Entity
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.ledger import PURCHASES, SALES, Ledger, Side
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.store import Row, Unit
+from sqlsync.simulators.quickbooks.store import Row
+from sqlsync.simulators.quickbooks.unit import Unit
 from sqlsync.simulators.quickbooks.values import Doc, to_cents
 
 

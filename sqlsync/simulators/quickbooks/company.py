@@ -19,7 +19,8 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
 from sqlsync.simulators.quickbooks.select import select
-from sqlsync.simulators.quickbooks.store import Books, Change, Row
+from sqlsync.simulators.quickbooks.store import Books, Row
+from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import (
     Doc,
     decode,

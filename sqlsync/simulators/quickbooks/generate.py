@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from random import Random
 
+from sqlsync.errors import ConfigError
 from sqlsync.simulators.quickbooks.generate_business import Calendar, add_transactions
 from sqlsync.simulators.quickbooks.generate_lists import (
     add_company,
@@ -22,8 +23,10 @@ from sqlsync.simulators.quickbooks.store import Books
 
 def generate(customers: int, invoices: int, seed: int, today: date, now: int) -> Books:
     """A company with that many customers and invoices, as of `today` (epoch `now`)."""
+    if min(customers, invoices) < 0:
+        raise ConfigError("A company has no negative number of customers or invoices.")
     if customers < 1 and invoices:
-        raise ValueError("invoices need at least one customer")
+        raise ConfigError("A company with invoices needs at least one customer.")
     random = Random(seed)  # noqa: S311 (invented data, no secret)
     books = Books()
     calendar = Calendar.before(today)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.store import Links, Row, Unit
+from sqlsync.simulators.quickbooks.store import Links, Row
+from sqlsync.simulators.quickbooks.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.store import Change
+from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
 
 SOURCE = "intuit.c2FtcGxlLXNvdXJjZS1pZC1mb3ItdGhlLWFwcA=="
@@ -219,7 +219,7 @@ class Sender:
                 self.delivered += 1
                 return
             self.failed += 1
-            await asyncio.sleep(waits[min(delivery.attempt, len(waits) - 1)])
+            await asyncio.sleep(float(waits[min(delivery.attempt, len(waits) - 1)]))
             delivery.attempt += 1
 
     def _post(self, url: str, delivery: _Delivery) -> bool:
@@ -227,7 +227,7 @@ class Sender:
         secure = parts.scheme == "https"
         connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = connect(
-            parts.hostname or "", parts.port, timeout=self.options.webhook_timeout_seconds
+            parts.hostname or "", parts.port, timeout=float(self.options.webhook_timeout_seconds)
         )
         headers: dict[str, Any] = {
             "Content-Type": self.options.webhook_content_type,

@@ -19,7 +19,8 @@ from sqlsync.simulators.quickbooks.completing import Completer
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.store import Books, Change, Row, Unit
+from sqlsync.simulators.quickbooks.store import Books, Row
+from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, timestamp
 
 
