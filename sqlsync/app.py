@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from sqlsync.database import EngineConnection, EnginePool, connect_engine, engine_pool
 from sqlsync.embedded import EmbeddedPostgres
 from sqlsync.errors import ConfigError
-from sqlsync.migrations import migrate
+from sqlsync.migrations import migrate, pending
 from sqlsync.settings import Address, Settings, secret_key
 
 if TYPE_CHECKING:
@@ -168,7 +168,13 @@ async def open_hands(settings: Settings, url: str, name: str) -> AsyncIterator[H
     vault = Vault.from_text(secret_key(settings).get_secret_value())
     catalogs = {provider: load_catalog(provider) for provider in CATALOGS}
     app = quickbooks_app(settings)
-    await (await connect_engine(url)).close()  # a clear error now, not the pool's time-out later
+    # Clear errors now, not the pool's time-out or a missing table later.
+    if lacking := await asyncio.to_thread(pending, url):
+        raise ConfigError(
+            f"The database is not set up for this sqlsync: it lacks {', '.join(lacking)}.",
+            hint="Run: sqlsync migrate",
+        )
+    await (await connect_engine(url)).close()
     async with engine_pool(url, max_size=10, application_name=f"sqlsync {name}") as pool:
         providers = ProviderDirectory(
             pool,
