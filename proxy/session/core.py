@@ -1,16 +1,15 @@
-"""The state of one client's session, upstream's messages, and the primitives of its scripts.
+"""The state of one client's session, and its books of upstream's messages.
 
 A write is held and worked through by a script (see `effects`), which owns the session until
-it returns; the client's messages wait meanwhile. What scripts have in common is here: own
-runs inside the client's segment, the marker that tells its replies from ours, the own block,
-refusals that upstream raises too, and the settling of writes when a transaction ends.
+it returns; the client's messages wait meanwhile. Scripts are stepped here: each is given the
+next message of upstream, or what came of the work it asked for. What scripts have in common
+is in `runs` (own statements), `facts` (what holds upstream) and `blocks` (transactions).
 
 Source: PostgreSQL documentation, "Message Flow", and observation of 15 and 18.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from proxy.protocol.framing import (
     COPY_IN,
     ERROR,
     IDLE,
+    NOTICE,
     NOTIFICATION,
     PARAMETER_STATUS,
     QUERY,
@@ -31,58 +31,13 @@ from proxy.protocol.framing import (
 )
 from proxy.protocol.messages import error_response, notice_response
 from proxy.session import wire
-from proxy.session.effects import (
-    NEXT,
-    OwnResult,
-    Script,
-    SegmentFailed,
-    Settle,
-    Undo,
-    UpstreamError,
-    Work,
-)
+from proxy.session.effects import NEXT, Script, Settle, Work
 from proxy.session.encodings import codec_of
 from proxy.session.tickets import Tickets
 from proxy.statements.classify import Classifier
-from proxy.statements.model import Kind, MirrorNames, Relation, Statement, Verb, Write
+from proxy.statements.model import Kind, MirrorNames, Statement, Verb
 from sqlsync.errors import SqlsyncError
 from sqlsync.writes.model import CancelToken
-
-# Names the marker's answer; one a process, so that statement statistics do not grow.
-NONCE = b"__sqlsync_" + secrets.token_hex(8).encode()
-OWN_WRITE = wire.OWN + b"_w"
-
-FACTS = (
-    b"/* sqlsync */ select exists(select from pg_catalog.pg_cursors c"
-    b' where c.name = $1 and c.statement = $2) as "' + NONCE + b'",'
-    b" pg_catalog.current_setting('transaction_read_only'),"
-    b" pg_catalog.current_setting('client_min_messages'),"
-    b" pg_catalog.current_setting('statement_timeout'),"
-    b" pg_catalog.current_setting('lock_timeout'),"
-    b" coalesce(pg_catalog.current_setting('transaction_timeout', true), '0'),"
-    b" coalesce(pg_catalog.current_setting('sqlsync.on_missing', true), ''),"
-    b" pg_catalog.pg_backend_pid(), session_user,"
-    b" (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n"
-    b" on n.oid = c.relnamespace where c.oid = pg_catalog.to_regclass($3)),"
-    b" (select c.relname from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($3))"
-)
-_FACTS_TYPES = wire.typed(wire.TEXT_OID, wire.TEXT_OID, wire.TEXT_OID)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What holds on upstream's side at the moment a write is held."""
-
-    proven: bool  # the client's portal is there and would run this very text
-    read_only: bool
-    client_min_messages: str
-    statement_timeout: str
-    lock_timeout: str
-    transaction_timeout: str
-    on_missing: str
-    pid: int
-    user: str
-    relation: Relation | None  # None: the name means something that is not mirrored
 
 
 @dataclass(slots=True)
@@ -149,6 +104,7 @@ class SessionCore:
         self.open: OpenWrites | None = None
         self.token: CancelToken | None = None  # while the provider is asked
         self.applying = False
+        self.held: dict[bytes, bytes] | None = None  # ParameterStatus that comes too early
         self.in_query = False  # the script began with a Query, which is a whole segment
         self.relayed_head = 0  # bytes of the next message that the client has already
         self._script: Script | None = None
@@ -171,6 +127,7 @@ class SessionCore:
             or self.skipping
             or self.replies.due
             or any(p.statement.kind is not Kind.TRANSACTION for p in self.statements.values())
+            or any(p.done for p in self.portals.values())
         )
 
     @property
@@ -180,9 +137,6 @@ class SessionCore:
     @property
     def codec(self) -> str | None:
         return codec_of(self.encoding)
-
-    def nonce(self) -> bytes:
-        return self.host.nonce()
 
     def parameter(self, body: bytes) -> None:
         """A ParameterStatus passed."""
@@ -195,26 +149,6 @@ class SessionCore:
 
     def read(self, sql: bytes) -> tuple[Statement, ...]:
         return self.host.classifier.read(sql, self.codec, self.conforming)
-
-    def may_pass(self, kind: int, message: bytes) -> bool:
-        """Judges a Query or Parse while nothing is held; remembers transaction commands."""
-        if kind == QUERY:
-            return not any(
-                s.kind not in (Kind.PASS, Kind.TRANSACTION) for s in self.read(message[5:-1])
-            )
-        try:
-            body = wire.ParseBody.read(message[5:])
-        except ValueError:
-            return True
-        found = self.read(body.sql)
-        if not found:
-            if self.statements:
-                self.statements.pop(body.name, None)
-            return True
-        if found[0].kind is Kind.TRANSACTION:
-            self.statements[body.name] = Prepared(found[0], body)
-            return True
-        return False
 
     # -- messages that go on ---------------------------------------------------------------
 
@@ -249,26 +183,30 @@ class SessionCore:
 
     def note_prepared(self, statement: Statement) -> None:
         """SQL PREPARE shares its names with the protocol's statements."""
-        self.statements[self._name(statement)] = Prepared(statement, None)
+        self.statements[self.statement_name(statement)] = Prepared(statement, None)
 
     def forget(self, statement: Statement) -> None:
         """DEALLOCATE or DISCARD; the unnamed statement survives ALL."""
         if statement.name is not None:
-            self.statements.pop(self._name(statement), None)
+            self.statements.pop(self.statement_name(statement), None)
         else:
             for name in [n for n in self.statements if n]:
                 del self.statements[name]
 
     def executed_by(self, statement: Statement) -> Prepared | None:
-        return self.statements.get(self._name(statement))
+        return self.statements.get(self.statement_name(statement))
 
-    def _name(self, statement: Statement) -> bytes:
+    def statement_name(self, statement: Statement) -> bytes:
         return (statement.name or "").encode(self.codec or "ascii", "replace")
 
     # -- messages of upstream --------------------------------------------------------------
 
     def upstream_message(self, kind: int, message: bytes) -> None:
-        if self._script is None:
+        if kind == ERROR and wire.is_last_word(message):
+            self.pass_on(message)  # whatever is under way: the connection ends
+        elif self.relayed_head and kind in (NOTICE, NOTIFICATION, PARAMETER_STATUS):
+            self.relay(kind, message)
+        elif self._script is None:
             if kind == READY and self._ends_writes(message):
                 self.start(self.passing(kind, message))
             else:
@@ -328,15 +266,21 @@ class SessionCore:
                 self.portals.clear()
         elif kind == PARAMETER_STATUS:
             self.parameter(message[5:])
+            if self.held is not None:
+                self.held[message[5 : message.index(b"\0", 5)]] = message
+                return
         elif kind == COPY_IN:
             self.replies.copy_began()
-        elif kind == COMMAND_COMPLETE and self.open is not None:
-            tag = message[5:-1]
-            self.open.ended |= tag == b"COMMIT"
-            self.open.rolled_back |= tag == b"ROLLBACK"
+        elif kind == COMMAND_COMPLETE:
+            self.note_tag(message[5:-1])
         elif kind == ERROR and not self.replies.due:
             self.skipping = True
         self.pass_on(message)
+
+    def note_tag(self, tag: bytes) -> None:
+        if self.open is not None:
+            self.open.ended |= tag == b"COMMIT"
+            self.open.rolled_back |= tag == b"ROLLBACK"
 
     def pass_on(self, message: bytes) -> None:
         """Gives a message of upstream to the client, less what has already been relayed."""
@@ -345,7 +289,7 @@ class SessionCore:
             self.relayed_head = 0
         self.to_client.append(message)
 
-    # -- primitives of scripts -------------------------------------------------------------
+    # -- what scripts say to the client -------------------------------------------------------
 
     def passing(self, kind: int, message: bytes) -> Script:
         """Relays one message; at the end of a transaction with writes, settles them first."""
@@ -389,263 +333,3 @@ class SessionCore:
         while self.replies.due:
             kind, message = yield NEXT
             yield from self.passing(kind, message)
-
-    @staticmethod
-    def own(
-        sql: bytes,
-        tail: bytes = wire.NO_BIND,
-        types: bytes = wire.NO_PARAMETERS,
-        *,
-        name: bytes = wire.OWN,
-        described: bool = False,
-    ) -> bytes:
-        """An own run. Close first: after an own error the names may still be taken."""
-        return b"".join(
-            (
-                wire.close(b"P", name),
-                wire.close(b"S", name),
-                wire.parse(name, sql, types),
-                wire.describe(b"S", name) if described else b"",
-                wire.bind(name, name, tail),
-                wire.execute(name),
-                wire.close(b"P", name),
-                wire.close(b"S", name),
-            )
-        )
-
-    def result(self) -> Script:
-        """Reads the replies to one own run. Raises UpstreamError."""
-        found = OwnResult()
-        closed = 0
-        while closed < 4:
-            kind, message = yield NEXT
-            match kind:
-                case 51:  # CloseComplete
-                    closed += 1
-                case 68:  # DataRow
-                    found.rows.append(message)
-                case 67:  # CommandComplete
-                    found.tag = message[5:-1]
-                case 78:  # NoticeResponse
-                    found.notices.append(message)
-                case 116:  # ParameterDescription
-                    found.parameters = message[5:]
-                case 84:  # RowDescription
-                    found.description = message
-                case 69:  # ErrorResponse
-                    raise UpstreamError(message)
-                case 83 | 65:
-                    self.relay(kind, message)
-                case _:
-                    pass
-        return found
-
-    def run(
-        self, sql: bytes, tail: bytes = wire.NO_BIND, types: bytes = wire.NO_PARAMETERS
-    ) -> Script:
-        """One own run by itself."""
-        self.to_upstream.append(self.own(sql, tail, types) + wire.FLUSH)
-        return (yield from self.result())
-
-    def synced(self) -> Script:
-        """An own Sync: upstream skips to it after an error. Its ReadyForQuery is swallowed."""
-        self.to_upstream.append(wire.SYNC)
-        while True:
-            kind, message = yield NEXT
-            if kind == READY:
-                self.status = message[5]
-                return
-            if kind in (PARAMETER_STATUS, NOTIFICATION):
-                self.relay(kind, message)
-
-    def separated(self, own: bytes) -> Script:
-        """Sends an own run that describes itself by NONCE, and relays what comes before it.
-
-        Returns its OwnResult. Raises SegmentFailed where an error of the client's own
-        segment came first: then upstream skips and the run never answers.
-        """
-        self.to_upstream.append(own + wire.FLUSH)
-        waiting: list[bytes] = []  # may be replies to the beginning of our run
-        while True:
-            kind, message = yield NEXT
-            if kind in (51, 49, 116):  # CloseComplete, ParseComplete, ParameterDescription
-                waiting.append(message)
-                continue
-            if kind == 84 and message[7 : 7 + len(NONCE)] == NONCE:
-                for early in waiting[:-4]:
-                    self.pass_on(early)
-                break
-            for early in waiting:
-                self.pass_on(early)
-            waiting.clear()
-            self.relay(kind, message)
-            if kind == ERROR:
-                raise SegmentFailed
-        found = OwnResult(description=message)
-        closed = 0
-        while closed < 2:
-            kind, message = yield NEXT
-            if kind == 51:
-                closed += 1
-            elif kind == 68:
-                found.rows.append(message)
-            elif kind == ERROR:
-                raise UpstreamError(message)
-        return found
-
-    def facts(self, write: Write | None, portal: bytes = b"", text: bytes = b"") -> Script:
-        """Asks upstream what holds just now, behind the replies that the client is owed."""
-        name = b""
-        if write is not None:
-            parts = [write.schema, write.name] if write.schema else [write.name]
-            quoted = ".".join('"' + p.replace('"', '""') + '"' for p in parts)
-            name = quoted.encode(self.codec or "ascii", "replace")
-        found: OwnResult = yield from self.separated(
-            self.own(
-                FACTS,
-                wire.values(wire.Value(portal), wire.Value(text), wire.Value(name or None)),
-                _FACTS_TYPES,
-                described=True,
-            )
-        )
-        row = [
-            None if c is None else c.decode(self.codec or "ascii", "replace")
-            for c in wire.columns_of(found.rows[0])
-        ]
-        schema, relation = row[9], row[10]
-        return Facts(
-            proven=row[0] == "t",
-            read_only=row[1] == "on",
-            client_min_messages=row[2] or "",
-            statement_timeout=row[3] or "0",
-            lock_timeout=row[4] or "0",
-            transaction_timeout=row[5] or "0",
-            on_missing=row[6] or "",
-            pid=int(row[7] or 0),
-            user=row[8] or "",
-            relation=self.host.names.relations.get((schema or "", relation or "")),
-        )
-
-    def begun(self, facts: Facts) -> Script:
-        """Opens the own block where the client has no block open."""
-        if self.own_block:
-            return
-        if not self.segment_unknown:
-            in_block = self.status != IDLE if self.segment_block is None else self.segment_block
-            if in_block:
-                return
-            self.to_upstream.append(self.own(b"BEGIN"))
-            self.own_block = True
-            yield from self.result_after_flush()
-            return
-        # What ran before we looked may have been a BEGIN: a second one warns.
-        if facts.client_min_messages == "error":
-            yield from self.run(
-                b"/* sqlsync */ select"
-                b" pg_catalog.set_config('client_min_messages', 'warning', true)"
-            )
-        began: OwnResult = yield from self.run(b"BEGIN")
-        warned = any(b"C25001\0" in notice for notice in began.notices)
-        if facts.client_min_messages == "error":
-            yield from self.run(
-                b"/* sqlsync */ select pg_catalog.set_config('client_min_messages', 'error', true)"
-            )
-        self.own_block = not warned
-        self.segment_block = warned or None
-        self.segment_unknown = False
-
-    def result_after_flush(self) -> Script:
-        self.to_upstream.append(wire.FLUSH)
-        return (yield from self.result())
-
-    def block_left(self) -> Script:
-        """After an error: ends the own block, or leaves the client's failed as natively."""
-        self.leftover = True
-        if self.own_block:
-            yield from self.synced()
-            self.to_upstream.append(self.own(b"ROLLBACK"))
-            self.to_upstream.append(wire.close(b"P", OWN_WRITE) + wire.close(b"S", OWN_WRITE))
-            yield from self.result_after_flush()
-            for _ in range(2):
-                yield NEXT
-            self.own_block = False
-            self.leftover = False
-
-    def refused(self, error: SqlsyncError) -> Script:
-        """Raises upstream too, so that the transaction's state is upstream's own."""
-        try:
-            yield from self.run(b"/* sqlsync */ select sqlsync.refuse()")
-        except UpstreamError:
-            pass
-        self.say_error(error)
-        yield from self.block_left()
-
-    def failed(self, message: bytes) -> Script:
-        """An own run failed natively: the client gets upstream's words."""
-        self.to_client.append(message)
-        yield from self.block_left()
-
-    def undo_lost(self) -> Script:
-        """ROLLBACK TO may have taken writes away; undoes those at the provider."""
-        writes = self.open
-        if writes is None or not writes.rolled_back or not writes.entries:
-            return
-        live = yield from self.live_entries()
-        lost = frozenset(writes.entries - live)
-        writes.rolled_back = False
-        if lost:
-            writes.entries -= lost
-            notices = yield Undo(lost)
-            self.say_notices(notices, "WARNING")
-
-    def live_entries(self) -> Script:
-        """Which of the transaction's writes it still carries."""
-        assert self.open is not None
-        ids = wire.text_array([str(e) for e in sorted(self.open.entries)])
-        found: OwnResult = yield from self.run(
-            b"/* sqlsync */ select array_to_string(sqlsync.live_entries($1), ',')",
-            wire.values(wire.Value(ids)),
-            wire.typed(wire.UUID_ARRAY_OID),
-        )
-        (text,) = wire.columns_of(found.rows[0])
-        return {UUID(part) for part in (text or b"").decode().split(",") if part}
-
-    # -- ends of segments ------------------------------------------------------------------
-
-    def end_segment(self, sync: bytes) -> Script:
-        """The client's Sync behind a write: the own COMMIT goes out just before it."""
-        yield from self.own_commit()
-        if not self.skipping:
-            self.forward_sync(sync)
-        else:
-            yield from self.end_failed_segment(sync)
-
-    def own_commit(self) -> Script:
-        """Ends the own block by COMMIT; a failing one is the client's error."""
-        try:
-            yield from self.separated(
-                self.own(b'/* sqlsync */ select true as "' + NONCE + b'"', described=True)
-            )
-            yield from self.run(b"COMMIT")
-            self.own_block = False
-        except SegmentFailed:
-            self.skipping = True
-        except UpstreamError as error:
-            self.own_block = False
-            self.skipping = True
-            self.to_client.append(error.message)
-
-    def end_failed_segment(self, sync: bytes) -> Script:
-        if self.own_block:
-            yield from self.block_left()
-        elif self.leftover:
-            yield from self.synced()
-            names = (wire.OWN, OWN_WRITE)
-            self.to_upstream.append(
-                b"".join(wire.close(b"P", n) + wire.close(b"S", n) for n in names) + wire.FLUSH
-            )
-            for _ in range(4):
-                yield NEXT
-            self.leftover = False
-        self.skipping = False
-        self.forward_sync(sync)

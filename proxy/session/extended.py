@@ -7,18 +7,26 @@ portal and served, also by later Executes with a row limit.
 
 from __future__ import annotations
 
+from proxy.protocol.framing import COMMAND_COMPLETE, ERROR, FAILED, NOTICE
 from proxy.session import wire
-from proxy.session.core import Facts, Portal, SessionCore
+from proxy.session.answer import Answer
+from proxy.session.blocks import begun, failed, refused, rolled_back, undo_lost
+from proxy.session.core import Portal, SessionCore
 from proxy.session.effects import (
     NEXT,
     CommitDeferred,
+    OwnResult,
     Refused,
     Script,
     SegmentFailed,
     UpstreamError,
 )
-from proxy.session.write import Answer, Held, run_write
+from proxy.session.facts import Facts, ask_facts
+from proxy.session.rehearsal import ByName, Held
+from proxy.session.runs import result
+from proxy.session.write import run_write
 from proxy.statements.model import Kind, Statement, Verb
+from proxy.statements.returning import printed
 from sqlsync.errors import SqlsyncError, Unsupported
 
 SUSPENDED = b"s\0\0\0\x04"
@@ -31,21 +39,20 @@ def execute_script(session: SessionCore, message: bytes) -> Script | None:
     if portal is None:
         return None
     statement = portal.prepared.statement
+    by_name = None
     if statement.kind is Kind.EXECUTE:
         named = session.executed_by(statement)
-        if named is None or named.statement.kind is Kind.PASS:
+        if named is None:
             return None
+        by_name = ByName(session.statement_name(statement), statement.arguments)
         statement = named.statement
+    runs_it = by_name is not None or portal.prepared.parse is None
+    if statement.refusal is not None and (statement.kind is Kind.REFUSE or runs_it):
+        return _execute_refused(session, statement, message)
+    if statement.write is not None and (statement.kind is Kind.WRITE or runs_it):
+        return _execute_write(session, portal, name, limit, message, statement, by_name)
     match statement.kind:
-        case Kind.WRITE | Kind.PREPARE if statement.write is not None and (
-            statement.kind is Kind.WRITE or portal.prepared.statement.kind is Kind.EXECUTE
-        ):
-            return _execute_write(session, portal, name, limit, message, statement)
-        case Kind.REFUSE:
-            return _execute_refused(session, statement, message)
         case Kind.PREPARE:
-            if portal.prepared.statement.kind is Kind.EXECUTE:
-                return _execute_refused(session, statement, message)
             session.note_prepared(statement)
         case Kind.FORGET:
             session.forget(statement)
@@ -64,15 +71,21 @@ def refusal_of(statement: Statement) -> SqlsyncError:
 
 
 def _execute_refused(session: SessionCore, statement: Statement, message: bytes) -> Script:
+    assert statement.refusal is not None
+    place = statement.refusal.place
     try:
         yield from session.drained()
-        yield from session.facts(None)
+        facts: Facts = yield from ask_facts(session, place)
     except SegmentFailed:
         return
     except UpstreamError as error:
-        yield from session.failed(error.message)
+        yield from failed(session, error.message)
+        session.skipping = True
         return
-    yield from session.refused(refusal_of(statement))
+    if place is not None and facts.relation is None:
+        session.forward(message)  # the name means something else on this session
+        return
+    yield from refused(session, refusal_of(statement))
     session.skipping = True
 
 
@@ -83,51 +96,59 @@ def _execute_write(
     limit: int,
     message: bytes,
     statement: Statement,
+    by_name: ByName | None,
 ) -> Script:
-    if portal.done:
-        yield from _again(session, portal, name, limit)
-        return
-    assert statement.write is not None
-    parsed = portal.prepared.parse
-    by_name = portal.prepared.statement.kind is Kind.EXECUTE
-    text = parsed.sql if parsed else portal.prepared.statement.text.encode()
+    write, parsed = statement.write, portal.prepared.parse
+    assert write is not None
+    codec = session.codec or "ascii"
+    text = parsed.sql if parsed else portal.prepared.statement.text.strip().encode(codec)
     try:
         yield from session.drained()
-        facts: Facts = yield from session.facts(statement.write, name, text)
+        facts: Facts = yield from ask_facts(session, write.place, name, text, inside=not parsed)
+        if portal.done and facts.proven:
+            yield from _again(session, portal, name, limit)
+            return
         if not facts.proven or facts.read_only or facts.relation is None:
             session.forward(message)
             return
-        yield from session.begun(facts)
-        yield from session.undo_lost()
-        outcome = yield from run_write(
-            session,
-            Held(
-                statement.write,
-                text,
-                portal.prepared.statement.end,
-                parsed.oids if parsed else wire.NO_PARAMETERS,
-                portal.tail,
-                by_name,
-            ),
-            facts,
-        )
+        yield from begun(session, facts)
+        yield from undo_lost(session)
+        if parsed:
+            end = portal.prepared.statement.end
+            held = Held(write, text, end, parsed.oids, portal.tail, by_name)
+        else:
+            held = yield from _sql_prepared(session, portal, statement)
+        outcome = yield from run_write(session, held, facts)
     except SegmentFailed:
         return
     except UpstreamError as error:
-        yield from session.failed(error.message)
+        yield from failed(session, error.message)
         session.skipping = True
         return
-    except Refused as refused:
-        yield from session.refused(refused.error)
+    except Refused as refusal:
+        yield from refused(session, refusal.error)
         session.skipping = True
         return
     if not isinstance(outcome, Answer):
         session.forward(message)
         return
     portal.done = True
-    portal.returns = statement.write.returns or statement.write.around
+    portal.returns = write.shows
     portal.rows, portal.tag = outcome.rows, outcome.tag
     _serve(session, portal, limit, first=True)
+
+
+def _sql_prepared(session: SessionCore, portal: Portal, statement: Statement) -> Script:
+    """A portal bound to a statement of SQL PREPARE: only its inner text can be run by itself."""
+    assert statement.write is not None
+    name = session.statement_name(statement)
+    session.to_upstream.append(wire.describe(b"S", name) + wire.close(b"S", wire.OWN) + wire.FLUSH)
+    found: OwnResult = yield from result(session, closes=1)
+    text = printed(statement.write)
+    oids = wire.typed(*wire.parameter_oids(found.parameters))
+    return Held(
+        statement.write, text.encode(session.codec or "ascii"), len(text), oids, portal.tail
+    )
 
 
 def _serve(session: SessionCore, portal: Portal, limit: int, *, first: bool) -> None:
@@ -144,24 +165,25 @@ def _serve(session: SessionCore, portal: Portal, limit: int, *, first: bool) -> 
 
 def _again(session: SessionCore, portal: Portal, name: bytes, limit: int) -> Script:
     """A later Execute of a portal that has been answered."""
-    try:
-        yield from session.drained()
-        yield from session.facts(None)
-    except SegmentFailed:
-        return
     if portal.returns:
         _serve(session, portal, limit, first=False)
         return
-    error = SqlsyncError(f'portal "{name.decode("utf-8", "replace")}" cannot be run')
+    shown = name.decode(session.codec or "ascii", "replace")
+    error = SqlsyncError(f'portal "{shown}" cannot be run')
     error.sqlstate = "55000"
-    yield from session.refused(error)
+    yield from refused(session, error)
     session.skipping = True
 
 
 def _execute_transaction(
     session: SessionCore, statement: Statement, message: bytes
 ) -> Script | None:
-    if not session.own_block and session.open is None:
+    ends_writes = (
+        session.open is not None
+        and session.status != FAILED
+        and statement.verb in (Verb.COMMIT, Verb.PREPARE_TRANSACTION)
+    )
+    if not session.own_block and not ends_writes:
         session.note_transaction(statement)
         return None
     return _transaction_script(session, statement, message)
@@ -169,29 +191,30 @@ def _execute_transaction(
 
 def _transaction_script(session: SessionCore, statement: Statement, message: bytes) -> Script:
     """A transaction command behind a write: the own block must not show through."""
-    if session.own_block:
-        yield from _in_own_block(session, statement, message)
+    try:
+        yield from session.drained()
+        facts: Facts = yield from ask_facts(session)
+        if session.own_block:
+            yield from _in_own_block(session, statement, message, facts)
+            return
+        if statement.verb is Verb.PREPARE_TRANSACTION:
+            raise Refused(cannot_prepare())
+        if statement.verb is Verb.COMMIT:
+            yield from commit_deferred(session)
+    except SegmentFailed:
         return
-    if statement.verb is Verb.PREPARE_TRANSACTION:
-        yield from session.refused(cannot_prepare())
+    except UpstreamError as error:
+        yield from failed(session, error.message)
         session.skipping = True
         return
-    if statement.verb is Verb.COMMIT:
-        try:
-            yield from session.facts(None)
-            yield from commit_deferred(session)
-        except SegmentFailed:
-            return
-        except UpstreamError as error:
-            yield from session.failed(error.message)
-            session.skipping = True
-            return
-        except Refused as refused:
-            yield from session.run(b"ROLLBACK")
-            session.say_error(refused.error)
-            session.segment_block = False
-            session.skipping = True
-            return
+    except Refused as refusal:
+        if statement.verb is Verb.COMMIT:
+            yield from rolled_back(session)
+            session.say_error(refusal.error)
+        else:
+            yield from refused(session, refusal.error)
+        session.skipping = True
+        return
     session.note_transaction(statement)
     session.forward(message)
 
@@ -207,7 +230,7 @@ def commit_deferred(session: SessionCore) -> Script:
     """Before the client's COMMIT goes out: what has no inverse runs now. Raises Refused."""
     if session.open is None or not session.open.entries:
         return
-    yield from session.undo_lost()
+    yield from undo_lost(session)
     live = frozenset(session.open.entries)
     try:
         yield CommitDeferred(session.open.transaction, live)
@@ -215,45 +238,45 @@ def commit_deferred(session: SessionCore) -> Script:
         raise Refused(error) from error
 
 
-def _in_own_block(session: SessionCore, statement: Statement, message: bytes) -> Script:
-    """Our BEGIN stands where natively the segment was no block yet."""
-    try:
-        yield from session.facts(None)
-    except SegmentFailed:
-        return
+def _in_own_block(
+    session: SessionCore, statement: Statement, message: bytes, facts: Facts
+) -> Script:
+    """Our BEGIN stands where natively the segment was no block yet. Raises Refused."""
     match statement.verb:
         case Verb.BEGIN:
             # The client's BEGIN makes the block its own; natively it does not warn here.
             session.own_block = False
             session.segment_block = True
-            yield from _swallowing_notice(session, message, b"C25001\0")
+            yield from _swallowing_notice(session, message, b"\0C25001\0")
         case Verb.COMMIT | Verb.ROLLBACK if not statement.chain:
             session.own_block = False
             session.segment_block = False
-            session.say_notice("WARNING", "25P01", "there is no transaction in progress")
+            if facts.client_min_messages != "error":
+                session.say_notice("WARNING", "25P01", "there is no transaction in progress")
             session.forward(message)
         case Verb.PREPARE_TRANSACTION:
-            yield from session.refused(cannot_prepare())
-            session.skipping = True
+            raise Refused(cannot_prepare())
         case Verb.OTHER:
             session.forward(message)
         case _:
-            words = (
-                f"{statement.verb.value if statement.verb else ''}"
-                f"{' AND CHAIN' if statement.chain else ''} can only be used in transaction blocks"
-            )
-            error = SqlsyncError(words)
-            error.sqlstate = "25P01"
-            yield from session.refused(error)
-            session.skipping = True
+            raise Refused(outside_block(statement))
+
+
+def outside_block(statement: Statement) -> SqlsyncError:
+    """Postgres' own words for a command that wants a block."""
+    assert statement.verb is not None
+    chain = " AND CHAIN" if statement.chain else ""
+    error = SqlsyncError(f"{statement.verb.value}{chain} can only be used in transaction blocks")
+    error.sqlstate = "25P01"
+    return error
 
 
 def _swallowing_notice(session: SessionCore, message: bytes, code: bytes) -> Script:
     session.forward(message + wire.FLUSH)
     while True:
         kind, reply = yield NEXT
-        if kind == 78 and code in reply:  # NoticeResponse
+        if kind == NOTICE and code in reply:
             continue
         session.relay(kind, reply)
-        if kind in (67, 69):  # CommandComplete, ErrorResponse
+        if kind in (COMMAND_COMPLETE, ERROR):
             return

@@ -6,14 +6,18 @@ int32 with -1 for NULL.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct, pack, unpack_from
 
 _INT16 = Struct("!h")
 _HEADER = Struct("!cI")
 
-TEXT_OID, BYTEA_OID, TEXT_ARRAY_OID, JSONB_OID, UUID_ARRAY_OID = 25, 17, 1009, 3802, 2951
-OWN = b"__sqlsync"
+BOOL_OID, BYTEA_OID, TEXT_OID, TEXT_ARRAY_OID = 16, 17, 25, 1009
+UUID_ARRAY_OID, JSONB_OID = 2951, 3802
+OWN = b"__sqlsync"  # statement and portal of every own run
+OWN_WRITE = OWN + b"_w"  # those of the client's write, when we run it
+OWN_PREPARED = OWN + b"_p"  # prepared by SQL, where the client's EXECUTE has a RETURNING
 FLUSH = b"H\0\0\0\x04"
 SYNC = b"S\0\0\0\x04"
 NO_PARAMETERS = b"\0\0"
@@ -184,8 +188,16 @@ def column_count(row_description: bytes) -> int:
 
 def text_array(items: list[str]) -> bytes:
     """A text[] literal, ASCII or UTF-8."""
-    quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
-    return ("{" + ",".join(f'"{item}"' for item in quoted) + "}").encode()
+    return array([item.encode() for item in items])
+
+
+def array(items: Sequence[bytes | None]) -> bytes:
+    """A text[] literal of values as they came. Not for encodings with 0x5C inside characters."""
+    quoted = (
+        b"NULL" if i is None else b'"' + i.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        for i in items
+    )
+    return b"{" + b",".join(quoted) + b"}"
 
 
 def tag_count(tag: bytes) -> int:
@@ -196,3 +208,22 @@ def tag_count(tag: bytes) -> int:
 
 def with_count(tag: bytes, count: int) -> bytes:
     return tag.rsplit(b" ", 1)[0] + b" %d" % count
+
+
+def is_last_word(message: bytes) -> bool:
+    """Whether an ErrorResponse says that upstream ends the connection."""
+    severity = message.find(b"\0V", 5)  # the first field is the severity in words
+    return message.startswith((b"FATAL\0", b"PANIC\0"), severity + 2)
+
+
+def moved(message: bytes, characters: int | None) -> bytes:
+    """An ErrorResponse or NoticeResponse with its position moved, or without it for None."""
+    fields = message[5:].split(b"\0")
+    changed = []
+    for field_ in fields:
+        if field_[:1] == b"P":
+            if characters is None:
+                continue
+            field_ = b"P%d" % (int(field_[1:]) + characters)
+        changed.append(field_)
+    return _HEADER.pack(message[:1], len(b"\0".join(changed)) + 4) + b"\0".join(changed)

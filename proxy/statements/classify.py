@@ -13,6 +13,7 @@ from typing import Any
 
 from pglast import ast, enums, parse_sql
 from pglast.parser import ParseError
+from pglast.stream import RawStream
 
 from proxy.statements.model import (
     Kind,
@@ -130,7 +131,8 @@ class Classifier:
             verb = _TRANSACTION_VERBS[node.kind or enums.TransactionStmtKind.TRANS_STMT_BEGIN]
             return Statement(Kind.TRANSACTION, text, start, end, verb=verb, chain=bool(node.chain))
         if isinstance(node, ast.ExecuteStmt):
-            return Statement(Kind.EXECUTE, text, start, end, name=node.name)
+            arguments = ", ".join(RawStream()(part) for part in node.params or ())
+            return Statement(Kind.EXECUTE, text, start, end, name=node.name, arguments=arguments)
         if isinstance(node, ast.DeallocateStmt):
             return Statement(Kind.FORGET, text, start, end, name=node.name)
         if isinstance(node, ast.DiscardStmt):
@@ -153,15 +155,15 @@ class Classifier:
     def _statement(self, node: Any, text: str, start: int, end: int) -> Statement:
         passed = Statement(Kind.PASS, text, start, end)
 
-        def refuse(message: str, hint: str, sqlstate: str = "0A000") -> Statement:
-            return Statement(
-                Kind.REFUSE, text, start, end, refusal=Refusal(message, hint, sqlstate)
-            )
+        def refuse(of: Any, message: str, hint: str, sqlstate: str = "0A000") -> Statement:
+            refusal = Refusal(message, hint, sqlstate, (of.schemaname, of.relname))
+            return Statement(Kind.REFUSE, text, start, end, refusal=refusal)
 
         if isinstance(node, ast.TruncateStmt):
             for relation in node.relations or ():
                 if self._mirrored(relation):
                     return refuse(
+                        relation,
                         f'TRUNCATE of the mirrored table "{relation.relname}" is not supported',
                         "Use DELETE, which says row by row what the provider did.",
                     )
@@ -169,6 +171,7 @@ class Classifier:
         if isinstance(node, ast.CopyStmt):
             if node.is_from and node.relation is not None and self._mirrored(node.relation):
                 return refuse(
+                    node.relation,
                     f'COPY into the mirrored table "{node.relation.relname}" is not supported',
                     "Use INSERT; several rows in one statement travel together.",
                 )
@@ -176,10 +179,10 @@ class Classifier:
                 return passed
         if isinstance(node, ast.ExplainStmt):
             options = {o.defname for o in node.options or () if _is_true(o)}
-            if "analyze" in options and any(
-                self._mirrored(w.relation) for w in _writes_in(node.query)
-            ):
+            run = [w for w in _writes_in(node.query) if self._mirrored(w.relation)]
+            if "analyze" in options and run:
                 return refuse(
+                    run[0].relation,
                     "EXPLAIN ANALYZE of a write to a mirrored table is not supported",
                     "Use EXPLAIN without ANALYZE, which runs nothing.",
                     "55000",
@@ -191,6 +194,7 @@ class Classifier:
             return passed
         if len(ours) > 1:
             return refuse(
+                ours[0].relation,
                 "two writes to mirrored tables in one statement are not supported",
                 "Run them one after the other, in a transaction if they belong together.",
             )
@@ -199,9 +203,10 @@ class Classifier:
         if around:
             problem = _around_problem(node, target, writes)
             if problem:
-                return refuse(*problem)
+                return refuse(target.relation, *problem)
         elif len(writes) > 1:
             return refuse(
+                target.relation,
                 "a write to a local table inside a write to a mirrored table is not supported",
                 "Run them one after the other, in a transaction.",
             )
@@ -212,14 +217,15 @@ class Classifier:
             end,
             write=Write(
                 verb=_VERBS[type(target)],
-                schema=target.relation.schemaname,
-                name=target.relation.relname,
+                place=(target.relation.schemaname, target.relation.relname),
                 alias=target.relation.alias.aliasname if target.relation.alias else None,
                 returns=target.returningClause is not None,
+                shows=isinstance(node, ast.SelectStmt) or node.returningClause is not None,
                 tree=node,
                 target=target,
                 by_id=None if around else _by_id(target),
                 around=around,
+                parameters=any(isinstance(n, ast.ParamRef) for n in walk(node)),
             ),
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+Place = tuple[str | None, str]  # schema (None where it was left out) and name, as written
+
 
 class Kind(Enum):
     PASS = "none"  # nothing of ours: forward
@@ -25,7 +27,7 @@ class Verb(Enum):
     COMMIT = "COMMIT"
     ROLLBACK = "ROLLBACK"
     SAVEPOINT = "SAVEPOINT"
-    RELEASE = "RELEASE"
+    RELEASE = "RELEASE SAVEPOINT"
     ROLLBACK_TO = "ROLLBACK TO SAVEPOINT"
     PREPARE_TRANSACTION = "PREPARE TRANSACTION"
     OTHER = "OTHER"  # COMMIT PREPARED, ROLLBACK PREPARED
@@ -63,27 +65,36 @@ class MirrorNames:
 class Write:
     """A write whose target may be mirrored.
 
-    verb: INSERT, UPDATE, DELETE or MERGE. schema: as written, None where it was left out.
-    by_id: the WHERE is `id = …` alone: ("text", value) or ("parameter", number from 1).
-    around: the write stands in a WITH of another statement, which needs a second run.
+    verb: INSERT, UPDATE, DELETE or MERGE. returns: it has a RETURNING. shows: the statement
+    as a whole gives rows. by_id: the WHERE is `id = …` alone: ("text", value) or ("parameter",
+    number from 1). around: the write stands in a WITH of another statement, which needs a
+    second run. parameters: it mentions $1 or the like.
     """
 
     verb: str
-    schema: str | None
-    name: str
+    place: Place
     alias: str | None
     returns: bool
+    shows: bool
     tree: Any  # of the whole statement; pglast's
     target: Any  # the node of the write itself
     by_id: tuple[str, str | int] | None = None
     around: bool = False
+    parameters: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.place[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """Why a statement cannot be run. place: holds only if that name is mirrored; None: always."""
+
     message: str
     hint: str
     sqlstate: str = "0A000"
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,7 @@ class Statement:
     write: Write | None = None
     refusal: Refusal | None = None
     name: str | None = None  # of PREPARE, EXECUTE, DEALLOCATE (None: all)
+    arguments: str = ""  # of EXECUTE, as text
 
 
 PASS = Statement(Kind.PASS, "")

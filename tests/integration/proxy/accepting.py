@@ -59,7 +59,7 @@ class AcceptingWriter:
                 assert change.old is not None
                 deletes.setdefault(change.table, []).append(change.old["id"])
                 continue
-            row = {**change.new, **self.changes, "raw": {}}
+            row = {**change.new, **self.changes}
             if change.operation == "insert" and str(row["id"]).startswith("new:"):
                 self._number += 1
                 keys[change.table, row["id"]] = str(self._number)

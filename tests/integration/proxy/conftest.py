@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from integration.proxy.twins import Twins, twin_databases
 
 from proxy.cancel import CancelRegistry
 from proxy.relay import ClientSide
@@ -25,6 +26,7 @@ from proxy.server import run, serve_proxy
 from proxy.tls import TlsFiles
 from proxy.upstream import Upstream
 from proxy.working import ProxyContext
+from sqlsync.embedded import EmbeddedPostgres
 
 
 class Watched(ClientSide):
@@ -173,3 +175,10 @@ class Authority:
             .add_extension(extension, critical=False)
             .sign(self._key, hashes.SHA256())
         )
+
+
+@pytest.fixture(scope="module")
+def twins(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Twins]:
+    """A database behind the proxy and its twin without; one pair a module."""
+    with twin_databases(postgres_server, migrated_template) as pair:
+        yield pair
