@@ -56,7 +56,9 @@ async def serve(
         return ClientSide(context, tls, registry)
 
     async def fetch(query: str) -> list[tuple[object, ...]]:
-        async with pool.connection() as connection:
+        # As the user of database_url, who may read pg_hba.conf's lines where the engine may not.
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute("set local role none")
             return await (await connection.execute(query.encode())).fetchall()
 
     await check_gate(is_loopback(settings.listen.host), upstream, fetch)

@@ -19,7 +19,9 @@ from sqlsync.vault import Vault
 
 _STATE_LIVES = "1 hour"
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TAKEN_SCHEMAS = frozenset({"sqlsync", "procrastinate", "billing", "information_schema"})
+_TAKEN_SCHEMAS = frozenset(
+    {"sqlsync", "sqlsync_jobs", "procrastinate", "billing", "information_schema"}
+)
 # Realm ids are digits at Intuit; a path segment of our own making must not be more than this.
 _COMPANY = re.compile(r"[A-Za-z0-9-]{1,64}")
 

@@ -181,9 +181,12 @@ async def test_asyncpg_writes_with_binary_parameters(stack: Stack, item: str) ->
             "insert into customer (display_name, notes) values ($1, $2) returning id", name, "é"
         )
         assert stack.fresh("Customer", record_id)["Notes"] == "é"
-        assert await connection.execute(
-            "update customer set notes = $1 where id = $2", "two", record_id
-        ) == "UPDATE 1"
+        assert (
+            await connection.execute(
+                "update customer set notes = $1 where id = $2", "two", record_id
+            )
+            == "UPDATE 1"
+        )
         row = await connection.fetchrow(
             "insert into invoice (customer_id, txn_date, line) values ($1, $2::date, $3::jsonb)"
             " returning id, balance, txn_date",
