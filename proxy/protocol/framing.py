@@ -109,9 +109,10 @@ class FrontendFramer:
                 if not self.judge(kind, data if end - at == size else data[at:end]):
                     return data[:at], data[at:]
                 if kind == 81:
-                    replies.sent(kind)
+                    replies.due.append(81)
             elif kind == 83:  # Sync
-                replies.sent(kind)
+                if not replies.copying:
+                    replies.due.append(83)
                 self.executed = False
             elif kind == 69:  # Execute
                 self.executed = True
@@ -237,7 +238,10 @@ class BackendFramer:
                         break
                     if kind == 90:
                         self.status = data[at + 5]
-                        self.replies.ready()
+                        replies = self.replies
+                        replies.copying = False
+                        if replies.due:
+                            del replies.due[0]
                     elif kind == 83:
                         self.on_parameter(data[at + 5 : end])
                     else:
