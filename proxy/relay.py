@@ -21,7 +21,6 @@ from proxy.protocol.framing import (
     AUTHENTICATION,
     KEY_DATA,
     PARAMETER_STATUS,
-    PARSE,
     QUERY,
     READY,
     SYNC,
@@ -69,6 +68,7 @@ class ClientSide(asyncio.Protocol):
         "_key",
         "_out",
         "_queue",
+        "_queued",
         "_raw_left",
         "_registry",
         "_replies",
@@ -103,6 +103,7 @@ class ClientSide(asyncio.Protocol):
         self._in: Splitter | None = None  # client's messages, while a session looks
         self._out: Splitter | None = None  # upstream's
         self._queue: deque[tuple[int, bytes]] | None = None
+        self._queued = 0  # bytes in it
         self._raw_left = 0  # bytes of a message that was being relayed when we began to look
         self._client_gone = False
         self._upstream_gone = False
@@ -243,7 +244,7 @@ class ClientSide(asyncio.Protocol):
         try:
             passed, rest = self._frontend.feed(data)
         except TooLong:
-            self._say_fatal("54000", "statement is longer than the proxy reads (64 MB)")
+            self._say_too_long()
             return
         if passed and self.upstream is not None:
             self.upstream.write(passed)
@@ -264,13 +265,12 @@ class ClientSide(asyncio.Protocol):
         codec = "utf-8" if self._encoding == "UTF8" else codec_of(self._encoding)
         if not self._host.classifier.read(sql, codec, self._conforming):
             return True
-        self._make_session()
-        assert self._session is not None
-        return self._session.may_pass(kind, whole)
-
-    def _make_session(self) -> None:
-        assert self._host is not None
-        self._session = Session(self._host, self._replies)
+        session = Session(self._host, self._replies)
+        session.encoding, session.conforming = self._encoding, self._conforming
+        may_pass = session.may_pass(kind, whole)
+        if session.statements or not may_pass:
+            self._session = session
+        return may_pass
 
     def _look(self, rest: bytes) -> None:
         """From here on the session is handed whole messages."""
@@ -282,7 +282,7 @@ class ClientSide(asyncio.Protocol):
         session.segment_block = None
         session.segment_unknown = self._frontend.executed
         self._frontend.executed = False
-        self._in = Splitter()
+        self._in = Splitter(bounded=True)
         self._out = Splitter()
         self._queue = deque()
         self._raw_left = self._backend.take_skip()
@@ -294,17 +294,23 @@ class ClientSide(asyncio.Protocol):
 
     def _queue_client(self, data: bytes) -> None:
         assert self._in is not None and self._queue is not None
-        self._queue.extend(self._in.feed(data))
+        try:
+            found = self._in.feed(data)
+        except TooLong:
+            self._say_too_long()
+            return
+        self._queue.extend(found)
+        self._queued += sum(len(whole) for _, whole in found)
         self._pump()
-        if self._queue and self.transport is not None:
-            if sum(len(whole) for _, whole in self._queue) > QUEUED_BYTES:
-                self.transport.pause_reading()
+        if self._queue and self._queued > QUEUED_BYTES and self.transport is not None:
+            self.transport.pause_reading()
 
     def _pump(self) -> None:
         """Gives the session what waits, as long as it takes it; then sends what it said."""
         session = self._session
         while self._queue and session is not None and not session.busy:
             kind, whole = self._queue.popleft()
+            self._queued -= len(whole)
             session.client_message(kind, whole)
         self._send()
         if session is None or session.busy:
@@ -345,6 +351,7 @@ class ClientSide(asyncio.Protocol):
         self._conforming = self._session.conforming
         from_client, from_upstream = self._in.take_rest(), self._out.take_rest()
         self._in = self._out = self._queue = None
+        self._session.portals.clear()
         if not self._session.statements:
             self._session = None
         if from_upstream:
@@ -372,20 +379,24 @@ class ClientSide(asyncio.Protocol):
         self._pump()
 
     def upstream_lost(self) -> None:
-        """Upstream's last words are relayed already; then nothing but the end."""
+        """Upstream's last words are relayed already; then nothing but the end.
+
+        A provider that is being asked is waited for, without the client: what it did is
+        settled when it answers.
+        """
         self._upstream_gone = True
-        session = self._session
-        if session is not None and session.busy and self._task is not None:
-            return  # the provider has been asked; what it did is settled when it answers
-        self._abandon()
+        if self._session is not None:
+            self._send()
+            if self._session.token is not None:
+                self._session.token.cancelled = True
+        self._close()
+        if self._task is None:
+            self._abandon()
 
     def _abandon(self) -> None:
-        session = self._session
+        session, self._session = self._session, None
         if session is not None and session.open is not None:
             self.context.settle_later(session.open.transaction, session.open.xid)
-            session.open = None
-        self._session = None
-        self._close()
 
     # -- work ------------------------------------------------------------------------------
 
@@ -452,6 +463,9 @@ class ClientSide(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if data and self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
+
+    def _say_too_long(self) -> None:
+        self._say_fatal("54000", "statement is longer than the proxy reads (64 MB)")
 
     def _say_fatal(self, sqlstate: str, words: str) -> None:
         self._write(error_response("FATAL", sqlstate, words))

@@ -29,6 +29,13 @@ IDLE, IN_BLOCK, FAILED = b"ITE"
 # Reading a statement means holding it whole; Postgres itself allows 1 GiB.
 STATEMENT_BYTES = 64 * 1024 * 1024
 
+# What Postgres takes of a client: PQ_LARGE_MESSAGE_LIMIT and PQ_SMALL_MESSAGE_LIMIT.
+MESSAGE_BYTES = 0x3FFFFFFF
+SHORT_BYTES = 10_000
+NO_MESSAGE = 0  # the type of bytes that are none
+_STATEMENTS = frozenset(b"QPB")
+_LONG = _STATEMENTS | frozenset(b"Fd")
+
 
 class TooLong(Exception):
     """A Query or Parse longer than the proxy reads."""
@@ -118,6 +125,8 @@ class FrontendFramer:
                 self.executed = True
             elif kind == 99 or kind == 102:  # CopyDone, CopyFail
                 replies.copying = False
+            elif kind == 70:  # FunctionCall
+                replies.sent(kind)
             if end > size:
                 self._skip = end - size
                 return data, None
@@ -141,29 +150,28 @@ class FrontendFramer:
             return STATEMENT_BYTES + 5 if length > STATEMENT_BYTES else int(length) + 1
         return 5
 
-    @property
-    def between_messages(self) -> bool:
-        return not self._skip and not self._parts
-
-    def take_rest(self) -> bytes:
-        """The waiting bytes, for the one who goes on."""
-        rest = b"".join(self._parts)
-        self._parts = []
-        return rest
-
 
 class Splitter:
-    """Whole messages out of a stream, while a session looks at each of them."""
+    """Whole messages out of a stream, while a session looks at each of them.
 
-    __slots__ = ("_parts", "_size", "_wanted")
+    A header that Postgres would not take is no message: what follows comes out as it is, as of
+    type NO_MESSAGE, and upstream closes the connection over it. Raises TooLong for a Query, Parse or
+    Bind beyond STATEMENT_BYTES where it is told to (`bounded`).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_bounded", "_lost", "_parts", "_size", "_wanted")
+
+    def __init__(self, *, bounded: bool = False) -> None:
+        self._bounded = bounded  # the client's stream
+        self._lost = False
         self._parts: list[bytes] = []
         self._size = 0
         self._wanted = 5
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Returns (type, whole message with header) of each message that is complete."""
+        if self._lost:
+            return [(NO_MESSAGE, data)]
         if self._parts:
             self._parts.append(data)
             self._size += len(data)
@@ -176,7 +184,14 @@ class Splitter:
         found = []
         while at + 5 <= size:
             kind, length = _HEADER(data, at)
-            end = at + 1 + max(length, 4)
+            if self._bounded:
+                if length < 4 or length > (MESSAGE_BYTES if kind in _LONG else SHORT_BYTES):
+                    self._lost = True
+                    found.append((NO_MESSAGE, data[at:]))
+                    return found
+                if length > STATEMENT_BYTES and kind in _STATEMENTS:
+                    raise TooLong
+            end = at + 1 + length
             if end > size:
                 self._wanted = end - at
                 break
@@ -188,15 +203,11 @@ class Splitter:
         return found
 
     def take_rest(self) -> bytes:
+        """The beginning of a message, for the one who goes on."""
         rest = b"".join(self._parts)
         self._parts = []
         self._size = 0
         return rest
-
-    @property
-    def wanted(self) -> int:
-        """Size of the message that is being collected; 5 where its header is not known."""
-        return self._wanted
 
 
 class BackendFramer:
@@ -256,18 +267,12 @@ class BackendFramer:
             if at < size:
                 self._tail = data[at:]
 
-    @property
-    def midway(self) -> int:
-        """Bytes still to come of a message whose beginning has been relayed; -1: not known."""
-        if self._tail:
-            return -1
-        return self._skip
-
     def take_tail(self) -> bytes:
         """The relayed beginning of a message, for the one who goes on with whole messages."""
         tail, self._tail = self._tail, b""
         return tail
 
     def take_skip(self) -> int:
+        """Bytes still to come of a message whose beginning has been relayed."""
         skip, self._skip = self._skip, 0
         return skip

@@ -105,6 +105,7 @@ class SessionCore:
         self.token: CancelToken | None = None  # while the provider is asked
         self.applying = False
         self.held: dict[bytes, bytes] | None = None  # ParameterStatus that comes too early
+        self.held_notifications: list[bytes] = []  # likewise
         self.in_query = False  # the script began with a Query, which is a whole segment
         self.relayed_head = 0  # bytes of the next message that the client has already
         self._script: Script | None = None
@@ -269,6 +270,9 @@ class SessionCore:
             if self.held is not None:
                 self.held[message[5 : message.index(b"\0", 5)]] = message
                 return
+        elif kind == NOTIFICATION and self.held is not None:
+            self.held_notifications.append(message)
+            return
         elif kind == COPY_IN:
             self.replies.copy_began()
         elif kind == COMMAND_COMPLETE:

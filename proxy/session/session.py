@@ -13,6 +13,7 @@ from proxy.protocol.framing import (
     COPY_FAIL,
     EXECUTE,
     FAILED,
+    NO_MESSAGE,
     PARSE,
     QUERY,
     SYNC,
@@ -53,7 +54,7 @@ class Session(SessionCore):
         return False
 
     def client_message(self, kind: int, message: bytes) -> None:
-        if self.skipping and kind != TERMINATE:
+        if self.skipping and kind not in (TERMINATE, NO_MESSAGE):
             if kind == SYNC:
                 self.start(end_failed_segment(self, message))
             return

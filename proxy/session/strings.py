@@ -2,7 +2,7 @@
 
 It becomes a hidden BEGIN, each plain piece as a Query of its own, the write by rehearsal, and
 a hidden COMMIT; of the inner ReadyForQuery only the last is shown. What natively comes with
-it alone (ParameterStatus, a deferred error) waits until then.
+it alone (ParameterStatus, notifications, a deferred error) waits until then.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class _String:
                 yield from self._query(b"ROLLBACK")
             session.held.clear()
         self._say_tag()
+        session.to_client.extend(session.held_notifications)
         session.to_client.extend({**self.lasting, **session.held}.values())
+        session.held_notifications.clear()
         session.held = None
         session.replies.sent(QUERY)
         yield from session.passing(READY, b"Z\0\0\0\x05" + bytes([session.status]))

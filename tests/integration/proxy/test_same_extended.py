@@ -1,4 +1,4 @@
-# ruff: noqa: ISC004, N802
+# ruff: noqa: E501
 """Scripts of raw extended-protocol messages, through the proxy and directly on a twin."""
 
 from __future__ import annotations
