@@ -71,11 +71,11 @@ class CopyEncoder:
     def __init__(self, spec: ObjectSpec) -> None:
         self.spec = spec
         self._children = tuple(_ChildEncoder(spec, child) for child in spec.children)
-        self._custom = tuple(_CustomReader(custom) for custom in spec.custom_fields)
-        lists = (*(c.path for c in spec.custom_fields), *(c.path for c in spec.children))
+        self._custom = _custom_readers(spec)
+        lists = (*(r.path for r in self._custom), *(c.path for c in spec.children))
         self._cells = Cells(spec.fields, raws=lists)
         texts = self._cells.text_columns
-        custom = tuple(c.column for c in spec.custom_fields)
+        custom = tuple(column for reader in self._custom for column in reader.columns)
         self.columns = (*texts, *custom, *self._cells.columns[len(texts) :], "raw")
         self.child_columns = {c.child.table: c.columns for c in self._children}
         self._decode = msgspec.json.Decoder(self._cells.struct).decode
@@ -118,9 +118,8 @@ class CopyEncoder:
         if not key or key is NULL_TEXT:
             raise NotPlain
         if self._custom:
-            texts += tuple(
-                reader.read(value) for reader, value in zip(self._custom, lists, strict=False)
-            )
+            for reader, value in zip(self._custom, lists, strict=False):
+                texts += reader.read(value)
             lists = lists[len(self._custom) :]
         cells = self._cells.line(texts, times, raws, jsons, escaped=escaped)
         whole = raw.replace(b"\\", b"\\\\") if escaped else raw
@@ -178,27 +177,41 @@ class _ChildEncoder:
 
 
 class _CustomReader:
-    """Finds a custom field's value in the list's JSON text."""
+    """Finds custom fields of one list in its JSON text, which is read once for all of them."""
 
-    def __init__(self, custom: CustomFieldSpec) -> None:
-        name, self._wanted = custom.match
-        cells = Cells([], texts=[(name,), (custom.value,)])
+    def __init__(self, path: tuple[str, ...], customs: Sequence[CustomFieldSpec]) -> None:
+        self.path = path
+        self.columns = tuple(custom.column for custom in customs)
+        names = dict.fromkeys(n for c in customs for n in (c.match[0], c.value))
+        places = {name: place for place, name in enumerate(names)}
+        cells = Cells([], texts=[(name,) for name in names])
+        self._wanted = [(places[c.match[0]], c.match[1], places[c.value]) for c in customs]
+        self._nothing = (NULL_TEXT,) * len(customs)
         self._split = cells.split
         self._decode = msgspec.json.Decoder(list[cells.struct] | None).decode  # type: ignore[name-defined]
 
-    def read(self, value: Raw) -> str | None:
+    def read(self, value: Raw) -> tuple[str | None, ...]:
+        """A value for each column; of elements with the same name the first counts."""
         if value is NULL_RAW:
-            return NULL_TEXT
+            return self._nothing
         try:
             elements = self._decode(value)
         except _ODD:
             raise NotPlain from None
-        for element in elements or ():
-            wanted, found = self._split(element)[4]
-            if wanted == self._wanted:
-                text: str | None = found
-                return text
-        return None
+        if not elements:
+            return self._nothing
+        rows = [self._split(element)[4] for element in elements]
+        return tuple(
+            next((row[at] for row in rows if row[name] == wanted), NULL_TEXT)
+            for name, wanted, at in self._wanted
+        )
+
+
+def _custom_readers(spec: ObjectSpec) -> tuple[_CustomReader, ...]:
+    by_path: dict[tuple[str, ...], list[CustomFieldSpec]] = {}
+    for custom in spec.custom_fields:
+        by_path.setdefault(custom.path, []).append(custom)
+    return tuple(_CustomReader(path, customs) for path, customs in by_path.items())
 
 
 def _line(row: Mapping[str, Any], columns: Sequence[str], jsonb: Collection[str]) -> bytes:
