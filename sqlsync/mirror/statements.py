@@ -208,8 +208,10 @@ def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
 
 
 def _stage(staged: sql.Composable, target: sql.Composable) -> sql.Composed:
+    # Stored the same way, so that nothing is compressed twice.
     return sql.SQL(
-        "create temporary table if not exists {s} (like {t}) on commit delete rows;"
+        "create temporary table if not exists {s}"
+        " (like {t} including storage including compression) on commit delete rows;"
         " delete from {s};"
     ).format(s=staged, t=target)
 

@@ -257,3 +257,17 @@ async def test_a_row_without_a_key_gets_a_provisional_one(engine: EngineConnecti
     insert = "insert into quickbooks.payment_line (payment_id) values ('1') returning position"
     first, second = await value(engine, insert), await value(engine, insert)
     assert 1_000_000_000 <= first < second
+
+
+async def test_whole_records_cost_no_slow_compression(engine: EngineConnection) -> None:
+    await install(engine, CATALOG, "quickbooks", await register(engine))
+    kept = await value(
+        engine,
+        "select array[attstorage::text, attcompression::text] from pg_attribute"
+        " where attrelid = 'quickbooks.invoice'::regclass and attname = 'raw'",
+    )
+    has_lz4 = await value(
+        engine,
+        "select 'lz4' = any(enumvals) from pg_settings where name = 'default_toast_compression'",
+    )
+    assert kept == (["x", "l"] if has_lz4 else ["e", ""])
