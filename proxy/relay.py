@@ -382,21 +382,22 @@ class ClientSide(asyncio.Protocol):
         """Upstream's last words are relayed already; then nothing but the end.
 
         A provider that is being asked is waited for, without the client: what it did is
-        settled when it answers.
+        settled when it answers. Behind other work wait messages that the client is owed.
         """
         self._upstream_gone = True
         if self._session is not None:
             self._send()
-            if self._session.token is not None:
-                self._session.token.cancelled = True
-        self._close()
         if self._task is None:
             self._abandon()
+        elif self._session is not None and self._session.token is not None:
+            self._session.token.cancelled = True
+            self._close()
 
     def _abandon(self) -> None:
         session, self._session = self._session, None
         if session is not None and session.open is not None:
             self.context.settle_later(session.open.transaction, session.open.xid)
+        self._close()
 
     # -- work ------------------------------------------------------------------------------
 
@@ -414,7 +415,7 @@ class ClientSide(asyncio.Protocol):
             failure = SqlsyncError(f"sqlsync: internal error: {error}")
         finally:
             self._task = None
-        if self._upstream_gone:
+        if self._stage is _Stage.CLOSED:
             self._abandon()
             return
         if failure is not None:
@@ -422,6 +423,8 @@ class ClientSide(asyncio.Protocol):
         else:
             session.work_done(result)
         self._pump()
+        if self._upstream_gone and self._task is None:
+            self._abandon()
 
     @property
     def write_in_flight(self) -> bool:

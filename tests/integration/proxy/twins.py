@@ -8,18 +8,19 @@ provisional ones there: both read `<id>`.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from os import dup
 from struct import pack, unpack_from
 from typing import Any
 
 import psycopg
 from integration.proxy.accepting import AcceptingWriter, install_books, running_proxy
-from psycopg import sql
+from psycopg import generators, sql
+from psycopg.waiting import wait_conn
 
 from proxy.protocol.messages import parse_error_fields
 
@@ -181,24 +182,17 @@ class Client:
     """A session whose login libpq has done, and whose messages the test sends itself."""
 
     def __init__(self, conninfo: str, **options: Any) -> None:
-        with psycopg.connect(conninfo, autocommit=True, **options) as connection:
-            self.pid = connection.info.backend_pid
-            self.socket = socket.socket(fileno=dup(connection.fileno()))
-            # libpq's own close would say Terminate; the descriptor is ours from here on.
-            self._connection = connection
-            self.socket.setblocking(True)
-            self.socket.settimeout(20)
-            self._take_over(connection)
-        self._data = b""
-
-    @staticmethod
-    def _take_over(connection: psycopg.Connection[Any]) -> None:
-        """Points libpq's descriptor elsewhere, so that its farewell goes nowhere."""
-        import os
-
+        connection = psycopg.connect(conninfo, autocommit=True, **options)
+        self.pid = connection.info.backend_pid
+        self.socket = socket.socket(fileno=os.dup(connection.fileno()))
+        self.socket.setblocking(True)
+        self.socket.settimeout(20)
+        # libpq stays for cancels alone; its farewell goes to a descriptor that leads nowhere.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, connection.fileno())
         os.close(nowhere)
+        self._connection = connection
+        self._data = b""
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -234,8 +228,18 @@ class Client:
         self.send(data)
         return self.until_ready(_ready_due(data))
 
+    def cancel(self) -> None:
+        """Returns when the server has taken the request. PQcancel would hold the interpreter."""
+        request = self._connection.pgconn.cancel_conn()
+        request.start()
+        wait_conn(generators.cancel(request), interval=0.1)
+
+    def stop_sending(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         self.socket.close()
+        self._connection.close()
 
     def __enter__(self) -> Client:
         return self
