@@ -197,7 +197,8 @@ class ClientSide(asyncio.Protocol):
 
     def _starting(self, data: bytes) -> None:
         """Upstream's messages up to the first ReadyForQuery."""
-        assert self._out is not None and self._capped is not None
+        assert self._out is not None
+        assert self._capped is not None
         written = []
         for kind, whole in self._out.feed(data):
             if kind == READY:
@@ -207,8 +208,8 @@ class ClientSide(asyncio.Protocol):
                 self._backend_key(whole[5:])
             elif kind == PARAMETER_STATUS:
                 self._parameter(whole[5:])
-            elif kind == AUTHENTICATION and whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
-                if self.context.upstream.is_tls and not self._tls:
+            elif kind == AUTHENTICATION and self.context.upstream.is_tls and not self._tls:
+                if whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
                     whole = message(b"R", strip_plus(whole[5:]))
             if self._capped is not None and self._capped.changed and kind != ord("E"):
                 body = whole[5:] if kind == ord("v") else None
@@ -293,7 +294,8 @@ class ClientSide(asyncio.Protocol):
         self._queue_client(rest)
 
     def _queue_client(self, data: bytes) -> None:
-        assert self._in is not None and self._queue is not None
+        assert self._in is not None
+        assert self._queue is not None
         try:
             found = self._in.feed(data)
         except TooLong:
@@ -343,7 +345,9 @@ class ClientSide(asyncio.Protocol):
 
     def _look_away(self) -> None:
         """Nothing of ours is under way: the streams are relayed unread again."""
-        assert self._in is not None and self._out is not None and self._session is not None
+        assert self._in is not None
+        assert self._out is not None
+        assert self._session is not None
         if self._raw_left or self._session.relayed_head:
             return
         self._backend.status = self._session.status
@@ -373,7 +377,8 @@ class ClientSide(asyncio.Protocol):
             part, data = data[: self._raw_left], data[self._raw_left :]
             self._raw_left -= len(part)
             self._write(part)
-        assert self._out is not None and self._session is not None
+        assert self._out is not None
+        assert self._session is not None
         for kind, whole in self._out.feed(data):
             self._session.upstream_message(kind, whole)
         self._pump()

@@ -155,8 +155,8 @@ class Splitter:
     """Whole messages out of a stream, while a session looks at each of them.
 
     A header that Postgres would not take is no message: what follows comes out as it is, as of
-    type NO_MESSAGE, and upstream closes the connection over it. Raises TooLong for a Query, Parse or
-    Bind beyond STATEMENT_BYTES where it is told to (`bounded`).
+    type NO_MESSAGE, and upstream closes the connection over it. A `bounded` one, for the client's
+    stream, raises TooLong for a Query, Parse or Bind beyond STATEMENT_BYTES.
     """
 
     __slots__ = ("_bounded", "_lost", "_parts", "_size", "_wanted")

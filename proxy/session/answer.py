@@ -54,7 +54,8 @@ def answer(
     tail = wire.BindTail.read(held.tail)
     total = wire.column_count(rehearsed.ran.description) - returning.hidden_count
     places = returning.asked_places(total)
-    arrays = _arrays(relation, returning, hidden, called)
+    codec = session.codec or "ascii"
+    arrays = _arrays(relation, returning, hidden, called, codec)
     try:
         query = answer_query(returning, relation, len(oids), _types(returning, hidden))
     except CannotReturn as error:
@@ -64,7 +65,7 @@ def answer(
         facts,
         called.payload,
         own(
-            query.encode(session.codec or "ascii"),
+            query.encode(codec),
             wire.values(
                 *tail.parameters(),
                 *arrays,
@@ -101,23 +102,29 @@ def _arrays(
     returning: Returning,
     hidden: list[list[bytes | None]],
     called: WriteResult,
+    codec: str,
 ) -> list[wire.Value]:
     """Keys, then carried values, each a text[] with one item a row."""
     count = len(relation.keys)
     keys = [
-        _real_key(relation, [(value or b"").decode() for value in row[:count]], called)
+        _real_key(relation, [(value or b"").decode(codec) for value in row[:count]], called)
         for row in hidden
     ]
-    arrays = [wire.Value(wire.text_array(list(column))) for column in zip(*keys, strict=True)]
+    arrays = [wire.Value(wire.text_array(column, codec)) for column in zip(*keys, strict=True)]
     for n in range(len(returning.carried)):
-        arrays.append(wire.Value(wire.array([row[count + 2 * n] for row in hidden])))
+        carried = (row[count + 2 * n] for row in hidden)
+        texts = [None if value is None else value.decode(codec) for value in carried]
+        arrays.append(wire.Value(wire.text_array(texts, codec)))
     return arrays
 
 
 def _types(returning: Returning, hidden: list[list[bytes | None]]) -> list[str]:
     """Names of the carried values' types, as the session itself writes them."""
     count = len(returning.carried)
-    return [(hidden[0][2 * n - 2 * count + 1] or b"text").decode() for n in range(count)]
+    return [
+        (hidden[0][2 * n - 2 * count + 1] or b"text").decode("ascii", "replace")
+        for n in range(count)
+    ]
 
 
 def _real_key(relation: Relation, values: list[str], called: WriteResult) -> tuple[str, ...]:

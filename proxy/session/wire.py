@@ -186,18 +186,13 @@ def column_count(row_description: bytes) -> int:
     return int(_INT16.unpack_from(row_description, 5)[0]) if row_description else 0
 
 
-def text_array(items: list[str]) -> bytes:
-    """A text[] literal, ASCII or UTF-8."""
-    return array([item.encode() for item in items])
-
-
-def array(items: Sequence[bytes | None]) -> bytes:
-    """A text[] literal of values as they came. Not for encodings with 0x5C inside characters."""
+def text_array(items: Sequence[str | None], codec: str = "utf-8") -> bytes:
+    """A text[] literal in the client's encoding."""
     quoted = (
-        b"NULL" if i is None else b'"' + i.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        "NULL" if i is None else '"' + i.replace("\\", "\\\\").replace('"', '\\"') + '"'
         for i in items
     )
-    return b"{" + b",".join(quoted) + b"}"
+    return ("{" + ",".join(quoted) + "}").encode(codec)
 
 
 def tag_count(tag: bytes) -> int:

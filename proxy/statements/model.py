@@ -11,7 +11,7 @@ Place = tuple[str | None, str]  # schema (None where it was left out) and name, 
 
 
 class Kind(Enum):
-    PASS = "none"  # nothing of ours: forward
+    PASS = "none"  # noqa: S105 — nothing of ours: forward
     WRITE = "write"  # may change a mirrored table: hold its Execute
     TRANSACTION = "transaction"  # BEGIN, COMMIT, SAVEPOINT, …
     PREPARE = "prepare"  # SQL PREPARE of a write

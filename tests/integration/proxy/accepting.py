@@ -40,13 +40,13 @@ class AcceptingWriter:
         self.missing: dict[str, dict[str, Any]] = {}
         self.changes: dict[str, Any] = {}  # columns every answer gets
         self.hold: threading.Event | None = None
-        self._number = 900
+        self.number = 900  # the last one given to a new record
 
     async def execute(self, request: WriteRequest, cancel: CancelToken) -> WriteResult:
         self.calls.append(request)
         cancel.sent = True
-        while self.hold is not None and not self.hold.is_set():
-            await asyncio.sleep(0.005)
+        while self.hold is not None and not self.hold.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # set by another thread
         if self.refuse_with is not None:
             raise self.refuse_with
         if all(c.old == c.new for c in request.changes):
@@ -61,9 +61,9 @@ class AcceptingWriter:
                 continue
             row = {**change.new, **self.changes}
             if change.operation == "insert" and str(row["id"]).startswith("new:"):
-                self._number += 1
-                keys[change.table, row["id"]] = str(self._number)
-                row["id"] = str(self._number)
+                self.number += 1
+                keys[change.table, row["id"]] = str(self.number)
+                row["id"] = str(self.number)
             upserts.setdefault(change.table, []).append(row)
         entry = uuid4()
         payload = {

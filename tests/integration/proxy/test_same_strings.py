@@ -1,10 +1,9 @@
-# ruff: noqa: E501
+# ruff: noqa: E501, ISC004
 """Strings of several statements, blocks and settings: the same through the proxy as without."""
 
 from __future__ import annotations
 
 import pytest
-
 from integration.proxy.twins import B, E, P, Q, S, Twins, run
 
 W1 = "update vendor set phone = '9' where id = '1'"
@@ -22,7 +21,7 @@ STRINGS: list[tuple[str, int | None]] = [
     (f" ; {W1} ; ; {W2} ; -- end\n", 2),
     (f"/* ä€ */ select 'é'; {W1}; select nothing", 1),
     (f"select 'é€'; update vendor set nothing = 1; {W1}", 0),
-    (f"select 'é€'; update vendor set phone = 'é' || nothing where id = '1'", 0),
+    ("select 'é€'; update vendor set phone = 'é' || nothing where id = '1'", 0),
     (f"begin; {W1}; commit", 1),
     (f"begin; {W1}; rollback", 1),
     (f"begin; {W1}; select 1/0; commit", 1),
@@ -197,7 +196,9 @@ USERS: list[tuple[str, str, int | None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("user", "text", "calls"), USERS, ids=[f"{u} {t[:60]}" for u, t, _ in USERS])
+@pytest.mark.parametrize(
+    ("user", "text", "calls"), USERS, ids=[f"{u} {t[:60]}" for u, t, _ in USERS]
+)
 def test_privileges_and_policies_are_postgres_own(
     twins: Twins, user: str, text: str, calls: int | None
 ) -> None:

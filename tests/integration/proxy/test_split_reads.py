@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from integration.proxy.test_same_extended import BY_ID, RETURNING, SCRIPTS
 from integration.proxy.test_same_strings import BLOCKS
 from integration.proxy.twins import B, E, H, P, Q, S, Twins, run, twin_databases
+
 from proxy.relay import ClientSide
 
 BIG = "x" * 70_000
@@ -30,7 +30,7 @@ PIPELINES: dict[str, tuple[list[bytes], int | None]] = {
         4,
     ),
     "long rows, then a write": (
-        [Q(f"select repeat('é', 40000), g from generate_series(1, 3) g") + run(BY_ID, BIG, "1") + S
+        [Q("select repeat('é', 40000), g from generate_series(1, 3) g") + run(BY_ID, BIG, "1") + S
          + Q("select phone from vendor order by id") + run("select $1", BIG) + S],
         1,
     ),

@@ -314,6 +314,7 @@ class Twins:
         writer.missing.clear()
         writer.refuse_with = None
         writer.hold = None
+        writer.number = 900
         for admin in self._admins.values():
             admin.execute("begin; set local role sqlsync_engine; " + SEED + "commit; " + LOCAL_SEED)
 
