@@ -208,9 +208,9 @@ class ClientSide(asyncio.Protocol):
                 self._backend_key(whole[5:])
             elif kind == PARAMETER_STATUS:
                 self._parameter(whole[5:])
-            elif kind == AUTHENTICATION and self.context.upstream.is_tls and not self._tls:
-                if whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
-                    whole = message(b"R", strip_plus(whole[5:]))
+            elif kind == AUTHENTICATION and whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
+                hides_plus = self.context.upstream.is_tls and not self._tls
+                whole = message(b"R", strip_plus(whole[5:])) if hides_plus else whole
             if self._capped is not None and self._capped.changed and kind != ord("E"):
                 body = whole[5:] if kind == ord("v") else None
                 written.append(negotiated(self._capped, body))
