@@ -123,6 +123,17 @@ async def test_what_is_no_record_is_told_and_stops_nothing(session: EngineConnec
     assert len(result.rejected) == 2
 
 
+async def test_a_first_load_that_meets_an_odd_record_in_the_midst_still_brings_all(
+    session: EngineConnection,
+) -> None:
+    items = [*(invoice(str(n)) for n in range(150)), b'{"Id":"odd\\u0000"}', invoice("last")]
+    result = await put(session, *items, by="backfill")
+    assert set(result.ids) == set(result.inserted)
+    assert {"0", "149", "odd\ufffd", "last"} < set(result.ids)
+    assert await rows(session, "select count(*) from books.invoice") == [(152,)]
+    assert await rows(session, "select count(*) from books.invoice_line") == [(302,)]
+
+
 async def test_a_row_that_a_client_has_locked_is_passed_over(
     session: EngineConnection, migrated_url: str
 ) -> None:
