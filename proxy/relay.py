@@ -282,7 +282,8 @@ class ClientSide(asyncio.Protocol):
         session.conforming = self._conforming
         session.segment_block = None
         session.segment_unknown = self._frontend.executed
-        self._frontend.executed = False
+        session.skipping = self._backend.failed
+        self._frontend.executed = self._backend.failed = False
         self._in = Splitter(bounded=True)
         self._out = Splitter()
         self._queue = deque()

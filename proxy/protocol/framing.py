@@ -216,7 +216,7 @@ class BackendFramer:
     Every byte fed has been or will be written to the client by the caller.
     """
 
-    __slots__ = ("_skip", "_tail", "on_key", "on_parameter", "replies", "status")
+    __slots__ = ("_skip", "_tail", "failed", "on_key", "on_parameter", "replies", "status")
 
     def __init__(
         self,
@@ -226,6 +226,7 @@ class BackendFramer:
     ) -> None:
         self.replies = replies
         self.status = 0  # of the last ReadyForQuery: I, T or E
+        self.failed = False  # an error came before the segment's Sync: upstream skips to it
         self.on_parameter = on_parameter  # body of ParameterStatus
         self.on_key = on_key  # body of BackendKeyData
         self._skip = 0
@@ -249,6 +250,7 @@ class BackendFramer:
                         break
                     if kind == 90:
                         self.status = data[at + 5]
+                        self.failed = False
                         replies = self.replies
                         replies.copying = False
                         if replies.due:
@@ -259,6 +261,8 @@ class BackendFramer:
                         self.on_key(data[at + 5 : end])
                 elif kind == 71:  # CopyInResponse
                     self.replies.copy_began()
+                elif kind == 69:  # ErrorResponse
+                    self.failed = not self.replies.due
             at = end
         if at > size:
             self._skip = at - size

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from integration.proxy.twins import B, C, D, E, H, P, Q, S, Twins, run
+from integration.proxy.twins import B, C, Client, D, E, H, P, Q, S, Twins, run
 
 INSERT = "insert into vendor (display_name, phone) values ($1, $2)"
 THREE = "insert into vendor (display_name) values ('N1'), ('N2'), ('N3') returning display_name"
@@ -260,3 +260,20 @@ SCRIPTS: dict[str, tuple[list[bytes], int | None]] = {
 def test_a_script_is_answered_as_by_postgres(twins: Twins, name: str) -> None:
     flights, calls = SCRIPTS[name]
     twins.compare(*flights, calls=calls)
+
+
+def test_a_write_sent_after_the_segment_has_failed_is_dropped(twins: Twins) -> None:
+    """The error was flushed and relayed unread; upstream skips to the Sync, and so do we."""
+    twins.reset()
+    answers = []
+    for conninfo in (twins.native, twins.proxied):
+        with Client(conninfo) as client:
+            client.send(run("select 1 / $1::int", "0") + H)
+            seen = client.until_error()
+            assert seen[-1][0] == "E"
+            seen += client.ask(run(BY_ID, "9", "1") + S)
+            seen += client.ask(run(BY_ID, "8", "1") + S)
+            answers.append(seen)
+    native, proxied = answers
+    assert proxied == native
+    assert len(twins.writer.calls) == 1

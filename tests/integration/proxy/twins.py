@@ -220,6 +220,12 @@ class Client:
             count -= found[-1][0] == "Z"
         return found
 
+    def until_error(self) -> list[Message]:
+        found = [self.receive()]
+        while found[-1][0] not in ("E", "EOF"):
+            found.append(self.receive())
+        return found
+
     def take(self, count: int) -> list[Message]:
         return [self.receive() for _ in range(count)]
 
