@@ -45,6 +45,7 @@ from proxy.working import ProxyContext, perform
 from sqlsync.errors import DatabaseUnavailable, SqlsyncError
 
 HIGH_WATER = 256 * 1024  # bytes waiting to be written before the other side is not read
+EARLY_BYTES = 64 * 1024  # of the client, while upstream is being connected
 QUEUED_BYTES = 8 * 1024 * 1024  # of the client, while a write is under way
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,9 @@ class ClientSide(asyncio.Protocol):
         "_capped",
         "_client_gone",
         "_conforming",
-        "_copying_head",
         "_early",
         "_encoding",
         "_frontend",
-        "_gss",
         "_host",
         "_in",
         "_key",
@@ -77,6 +76,7 @@ class ClientSide(asyncio.Protocol):
         "_stopping",
         "_task",
         "_tls",
+        "_unread",
         "_upstream_gone",
         "context",
         "transport",
@@ -105,6 +105,7 @@ class ClientSide(asyncio.Protocol):
         self._queue: deque[tuple[int, bytes]] | None = None
         self._queued = 0  # bytes in it
         self._raw_left = 0  # bytes of a message that was being relayed when we began to look
+        self._unread = False  # ready, and nobody looks: bytes go straight through
         self._client_gone = False
         self._upstream_gone = False
         self._stopping = False
@@ -125,6 +126,8 @@ class ClientSide(asyncio.Protocol):
             self._early += data
             if self._stage is _Stage.FIRST_PACKET:
                 self._first_packet()
+            elif len(self._early) > EARLY_BYTES and self.transport is not None:
+                self.transport.pause_reading()  # until upstream is there
 
     def eof_received(self) -> bool:
         """The client sends no more; what it sent before is still carried out, as natively."""
@@ -137,6 +140,7 @@ class ClientSide(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._client_gone = True
+        self._unread = False
         self._registry.leave(self)
         if self._key is not None:
             self._registry.unregister(*self._key)
@@ -194,6 +198,8 @@ class ClientSide(asyncio.Protocol):
         early, self._early = self._early, b""
         if early:
             self._from_client(early)
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def _starting(self, data: bytes) -> None:
         """Upstream's messages up to the first ReadyForQuery."""
@@ -222,6 +228,8 @@ class ClientSide(asyncio.Protocol):
         if self._capped is None:
             rest = self._out.take_rest()
             self._out = None
+            self._frontend.judging = self._host is not None
+            self._unread = self._in is None and not self._client_gone
             if rest:
                 self.from_upstream(rest)
 
@@ -284,6 +292,7 @@ class ClientSide(asyncio.Protocol):
         session.segment_unknown = self._frontend.executed
         session.skipping = self._backend.failed
         self._frontend.executed = self._backend.failed = False
+        self._unread = False
         self._in = Splitter(bounded=True)
         self._out = Splitter()
         self._queue = deque()
@@ -356,6 +365,7 @@ class ClientSide(asyncio.Protocol):
         self._conforming = self._session.conforming
         from_client, from_upstream = self._in.take_rest(), self._out.take_rest()
         self._in = self._out = self._queue = None
+        self._unread = not self._client_gone
         self._session.portals.clear()
         if not self._session.statements:
             self._session = None
@@ -367,6 +377,10 @@ class ClientSide(asyncio.Protocol):
     # -- from upstream ---------------------------------------------------------------------
 
     def from_upstream(self, data: bytes) -> None:
+        if self._unread:
+            self._backend.feed(data)
+            self.transport.write(data)  # type: ignore[union-attr]  # it is there while unread
+            return
         if self._capped is not None:
             self._starting(data)
             return
@@ -482,6 +496,7 @@ class ClientSide(asyncio.Protocol):
 
     def _close(self) -> None:
         self._stage = _Stage.CLOSED
+        self._unread = False
         if self.transport is not None:
             self.transport.close()
         if self.upstream is not None:

@@ -73,14 +73,18 @@ class Replies:
 class FrontendFramer:
     """The client's stream, while nothing is held.
 
-    `judge` is called with each whole Query and Parse and says whether it may pass.
+    `judge` is called with each whole Query and Parse and says whether it may pass. It is not
+    asked before `judging` is set: then nothing is collected, whatever a stranger sends.
     """
 
-    __slots__ = ("_parts", "_size", "_skip", "executed", "judge", "replies")
+    __slots__ = ("_parts", "_size", "_skip", "executed", "judge", "judging", "replies")
 
-    def __init__(self, replies: Replies, judge: Callable[[int, bytes], bool]) -> None:
+    def __init__(
+        self, replies: Replies, judge: Callable[[int, bytes], bool], *, judging: bool = False
+    ) -> None:
         self.replies = replies
         self.judge = judge
+        self.judging = judging
         self.executed = False  # an Execute passed since the last Sync
         self._skip = 0  # bytes of a message already on its way
         self._parts: list[bytes] = []  # of a header, or of a Query or Parse, not yet whole
@@ -109,12 +113,13 @@ class FrontendFramer:
             kind, length = _HEADER(data, at)
             end = at + 1 + length
             if kind == 81 or kind == 80:  # Query, Parse
-                if length > STATEMENT_BYTES:
-                    raise TooLong
-                if end > size:
-                    break
-                if not self.judge(kind, data if end - at == size else data[at:end]):
-                    return data[:at], data[at:]
+                if self.judging:
+                    if length > STATEMENT_BYTES:
+                        raise TooLong
+                    if end > size:
+                        break
+                    if not self.judge(kind, data if end - at == size else data[at:end]):
+                        return data[:at], data[at:]
                 if kind == 81:
                     replies.due.append(81)
             elif kind == 83:  # Sync
@@ -146,7 +151,7 @@ class FrontendFramer:
             return 5
         head = self._parts[0] if len(self._parts[0]) >= 5 else b"".join(self._parts)[:5]
         kind, length = _HEADER(head, 0)
-        if kind in (QUERY, PARSE):
+        if self.judging and kind in (QUERY, PARSE):
             return STATEMENT_BYTES + 5 if length > STATEMENT_BYTES else int(length) + 1
         return 5
 

@@ -34,11 +34,11 @@ def frame(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def passing() -> FrontendFramer:
-    return FrontendFramer(Replies(), lambda kind, whole: True)
+    return FrontendFramer(Replies(), lambda kind, whole: True, judging=True)
 
 
 def stopping_at(word: bytes) -> FrontendFramer:
-    return FrontendFramer(Replies(), lambda kind, whole: word not in whole)
+    return FrontendFramer(Replies(), lambda kind, whole: word not in whole, judging=True)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -67,7 +67,7 @@ SERVER_MESSAGES = st.lists(
 
 def test_a_message_split_over_two_reads_is_judged_once() -> None:
     seen: list[bytes] = []
-    framer = FrontendFramer(Replies(), lambda kind, whole: not seen.append(whole))
+    framer = FrontendFramer(Replies(), lambda kind, whole: not seen.append(whole), judging=True)
     assert framer.feed(SELECT[:7]) == (b"", None)
     assert framer.feed(SELECT[7:]) == (SELECT, None)
     assert seen == [SELECT]
@@ -139,7 +139,7 @@ def test_a_header_that_postgres_refuses_goes_on_unread(header: bytes) -> None:
 def test_every_byte_passes_once_and_in_order(messages: list[bytes], places: list[int]) -> None:
     data = b"".join(messages)
     judged: list[bytes] = []
-    framer = FrontendFramer(Replies(), lambda kind, whole: not judged.append(whole))
+    framer = FrontendFramer(Replies(), lambda kind, whole: not judged.append(whole), judging=True)
     out = b""
     for piece in cut(data, places):
         passed, rest = framer.feed(piece)
@@ -198,3 +198,10 @@ def test_looking_away_from_a_stream_and_back_finds_the_same_messages(
     relayed = data[:turn] + rest[:skip]
     assert relayed[: len(relayed) - len(head)] + b"".join(found) == data
     assert found == messages[len(messages) - len(found) :]
+
+
+def test_before_it_judges_a_framer_collects_nothing() -> None:
+    framer = FrontendFramer(Replies(), lambda kind, whole: False)
+    begun = b"Q" + (1 << 29).to_bytes(4, "big") + b"select"
+    assert framer.feed(begun) == (begun, None)
+    assert framer.feed(b"x" * 1000) == (b"x" * 1000, None)
