@@ -282,26 +282,35 @@ class ClientSide(asyncio.Protocol):
         return may_pass
 
     def _look(self, rest: bytes) -> None:
-        """From here on the session is handed whole messages."""
+        """From here on the session is handed whole messages of the client."""
         session = self._session
         assert session is not None
+        session.segment_block = None
+        session.segment_unknown = self._frontend.executed
+        self._frontend.executed = False
+        self._unread = False
+        self._in = Splitter(bounded=True)
+        self._queue = deque()
+        self._backend.on_ready = session.segment_ended
+        self._queue_client(rest)
+
+    def _catch_up(self, session: Session) -> None:
+        """What upstream has said unread, as far as the session must know it."""
         session.status = self._backend.status
         session.encoding = self._encoding
         session.conforming = self._conforming
-        session.segment_block = None
-        session.segment_unknown = self._frontend.executed
-        session.skipping = self._backend.failed
-        self._frontend.executed = self._backend.failed = False
-        self._unread = False
-        self._in = Splitter(bounded=True)
+        session.skipping |= self._backend.failed
+        self._backend.failed = False
+
+    def _look_upstream(self) -> None:
+        """From here on the session is handed upstream's messages too."""
+        assert self._session is not None
         self._out = Splitter()
-        self._queue = deque()
         self._raw_left = self._backend.take_skip()
         head = self._backend.take_tail()
-        session.relayed_head = len(head)
+        self._session.relayed_head = len(head)
         if head:
             self._out.feed(head)
-        self._queue_client(rest)
 
     def _queue_client(self, data: bytes) -> None:
         assert self._in is not None
@@ -323,10 +332,16 @@ class ClientSide(asyncio.Protocol):
         while self._queue and session is not None and not session.busy:
             kind, whole = self._queue.popleft()
             self._queued -= len(whole)
+            if self._out is None:
+                self._catch_up(session)
             session.client_message(kind, whole)
+            if self._out is None and session.needs_upstream:
+                self._look_upstream()
         self._send()
         if session is None or session.busy:
             return
+        if self._out is not None and not session.needs_upstream:
+            self._look_away_upstream()
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
         if self._client_gone:
@@ -353,9 +368,8 @@ class ClientSide(asyncio.Protocol):
             work, session.work = session.work, None
             self._task = asyncio.create_task(self._perform(work))
 
-    def _look_away(self) -> None:
-        """Nothing of ours is under way: the streams are relayed unread again."""
-        assert self._in is not None
+    def _look_away_upstream(self) -> None:
+        """Nothing of ours is under way: what upstream says is relayed unread again."""
         assert self._out is not None
         assert self._session is not None
         if self._raw_left or self._session.relayed_head:
@@ -363,16 +377,25 @@ class ClientSide(asyncio.Protocol):
         self._backend.status = self._session.status
         self._encoding = self._session.encoding
         self._conforming = self._session.conforming
-        from_client, from_upstream = self._in.take_rest(), self._out.take_rest()
-        self._in = self._out = self._queue = None
+        begun, self._out = self._out.take_rest(), None
+        if begun:
+            self.from_upstream(begun)
+
+    def _look_away(self) -> None:
+        """The client has nothing of ours at hand: its bytes are relayed unread again."""
+        assert self._in is not None
+        assert self._session is not None
+        if self._out is not None:
+            return
+        begun = self._in.take_rest()
+        self._in = self._queue = None
         self._unread = not self._client_gone
+        self._backend.on_ready = None
         self._session.portals.clear()
         if not self._session.statements:
             self._session = None
-        if from_upstream:
-            self.from_upstream(from_upstream)
-        if from_client:
-            self._from_client(from_client)
+        if begun:
+            self._from_client(begun)
 
     # -- from upstream ---------------------------------------------------------------------
 
@@ -384,15 +407,16 @@ class ClientSide(asyncio.Protocol):
         if self._capped is not None:
             self._starting(data)
             return
-        if self._in is None:
+        if self._out is None:
             self._backend.feed(data)
             self._write(data)
+            if self._in is not None:
+                self._pump()
             return
         if self._raw_left:
             part, data = data[: self._raw_left], data[self._raw_left :]
             self._raw_left -= len(part)
             self._write(part)
-        assert self._out is not None
         assert self._session is not None
         for kind, whole in self._out.feed(data):
             self._session.upstream_message(kind, whole)

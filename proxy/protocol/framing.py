@@ -221,7 +221,16 @@ class BackendFramer:
     Every byte fed has been or will be written to the client by the caller.
     """
 
-    __slots__ = ("_skip", "_tail", "failed", "on_key", "on_parameter", "replies", "status")
+    __slots__ = (
+        "_skip",
+        "_tail",
+        "failed",
+        "on_key",
+        "on_parameter",
+        "on_ready",
+        "replies",
+        "status",
+    )
 
     def __init__(
         self,
@@ -234,6 +243,7 @@ class BackendFramer:
         self.failed = False  # an error came before the segment's Sync: upstream skips to it
         self.on_parameter = on_parameter  # body of ParameterStatus
         self.on_key = on_key  # body of BackendKeyData
+        self.on_ready: Callable[[int], None] | None = None  # status of a ReadyForQuery
         self._skip = 0
         self._tail = b""  # of a header, or of a message whose body is wanted
 
@@ -260,6 +270,8 @@ class BackendFramer:
                         replies.copying = False
                         if replies.due:
                             del replies.due[0]
+                        if self.on_ready is not None:
+                            self.on_ready(self.status)
                     elif kind == 83:
                         self.on_parameter(data[at + 5 : end])
                     else:

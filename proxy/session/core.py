@@ -52,6 +52,7 @@ class Prepared:
 class Portal:
     prepared: Prepared
     tail: bytes  # of the client's Bind
+    ahead: int = 0  # ReadyForQuery to come before the one that ends its own segment
     done: bool = False
     returns: bool = False
     rows: deque[bytes] = field(default_factory=deque)
@@ -130,6 +131,11 @@ class SessionCore:
             or any(p.statement.kind is not Kind.TRANSACTION for p in self.statements.values())
             or any(p.done for p in self.portals.values())
         )
+
+    @property
+    def needs_upstream(self) -> bool:
+        """False: what upstream says may be relayed unread, though the client is listened to."""
+        return bool(self._script or self.open or self.own_block or self.skipping)
 
     @property
     def write_in_flight(self) -> bool:
@@ -263,8 +269,7 @@ class SessionCore:
         if kind == READY:
             self.status = message[5]
             self.replies.ready()
-            if self.status == IDLE:
-                self.portals.clear()
+            self.segment_ended(self.status)
         elif kind == PARAMETER_STATUS:
             self.parameter(message[5:])
             if self.held is not None:
@@ -280,6 +285,14 @@ class SessionCore:
         elif kind == ERROR and not self.replies.due:
             self.skipping = True
         self.pass_on(message)
+
+    def segment_ended(self, status: int) -> None:
+        """A ReadyForQuery passed: without a block, the portals of its segment are gone."""
+        for name, portal in list(self.portals.items()):
+            if portal.ahead:
+                portal.ahead -= 1
+            elif status == IDLE:
+                del self.portals[name]
 
     def note_tag(self, tag: bytes) -> None:
         if self.open is not None:

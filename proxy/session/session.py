@@ -122,7 +122,7 @@ class Session(SessionCore):
         if prepared is None:
             self.portals.pop(portal, None)
         else:
-            self.portals[portal] = Portal(prepared, tail)
+            self.portals[portal] = Portal(prepared, tail, len(self.replies.due))
 
     def _if_free(self, what: bytes, name: bytes, message: bytes) -> Script:
         """A Parse or Bind of a name that we know: it fails, and the old one stays, if it is

@@ -28,12 +28,15 @@ CACHED_BYTES = 8192  # longer texts carry literals and do not come twice
 CACHE_ENTRIES = 4096
 
 WRITING = re.compile(r"\b(?:insert|update|delete|merge|copy|truncate)\b", re.I)
-CONTROL = re.compile(
-    r"\b(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare|execute|deallocate"
-    r"|discard)\b",
-    re.I,
+_CONTROL = (
+    r"(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare|execute|deallocate"
+    r"|discard)\b"
 )
-FIRST_WORD = re.compile(rb"\s*([A-Za-z]+)")
+# Where a statement can begin: with the text, behind a semicolon, behind a comment. The blanks
+# end with their line, so that no blank is looked at twice.
+CONTROL_FIRST = re.compile(r"\s*" + _CONTROL, re.I)
+CONTROL_LATER = re.compile(r"[;\n\r/][^\S\n\r]*" + _CONTROL, re.I)
+LITERAL = re.compile(r"""'[^']*'|("[^"]*")""")
 
 _TRANSACTION_VERBS = {
     enums.TransactionStmtKind.TRANS_STMT_BEGIN: Verb.BEGIN,
@@ -74,8 +77,9 @@ class Classifier:
     def set_names(self, names: MirrorNames) -> None:
         self.names = names
         self._cache.clear()
-        words = sorted(map(re.escape, names.names), key=len, reverse=True)
-        self._named = re.compile("|".join(words), re.I) if words else None
+        words = {name.casefold() for name in names.names}
+        # Who finds `invoice` need not look for `invoice_line`.
+        self._words = [w for w in words if not any(o in w for o in words if o != w)]
 
     def read(self, sql: bytes, codec: str | None, conforming: bool = True) -> tuple[Statement, ...]:
         """The statements of a string; () where the whole string may pass unread.
@@ -83,7 +87,7 @@ class Classifier:
         codec: Python's name for the client's encoding, None where there is none.
         conforming: whether standard_conforming_strings is on.
         """
-        if self._named is None:
+        if not self._words:
             return ()
         if sql[:6].upper() == b"SELECT" and sql.find(b";", 0, -1) < 0:
             return ()
@@ -103,9 +107,10 @@ class Classifier:
             readable = conforming or b"\\" not in sql
         except UnicodeDecodeError:
             text, readable = sql.decode("latin-1"), False
-        assert self._named is not None
-        names_mirror = self._named.search(text) is not None and WRITING.search(text) is not None
-        if not names_mirror and not CONTROL.search(text):
+        names_mirror = self._names_mirror(text) and WRITING.search(text) is not None
+        if names_mirror and readable and len(text) > CACHED_BYTES:
+            names_mirror = self._names_mirror(_without_literals(text))
+        if not names_mirror and not CONTROL_FIRST.match(text) and not CONTROL_LATER.search(text):
             return ()
         if not readable:
             if names_mirror:
@@ -119,6 +124,10 @@ class Classifier:
         if all(piece.kind is Kind.PASS for piece in pieces):
             return ()
         return pieces
+
+    def _names_mirror(self, text: str) -> bool:
+        folded = text.casefold()
+        return any(word in folded for word in self._words)
 
     def _pieces(self, text: str, parsed: Any) -> Iterator[Statement]:
         for raw in parsed:
@@ -233,6 +242,17 @@ class Classifier:
         if relation.schemaname is None:
             return relation.relname in self.names.names
         return (relation.schemaname, relation.relname) in self.names.relations
+
+
+def _without_literals(text: str) -> str:
+    """The text less its quoted values, the whole where a quote may mean something else.
+
+    A long statement is mostly values, and parsing them takes 1 s per MB, in which no other
+    client of the process is served.
+    """
+    if any(mark in text for mark in ("\\", "$", "--", "/*")):
+        return text
+    return LITERAL.sub(r"\1", text)
 
 
 def walk(node: Any) -> Iterator[Any]:

@@ -277,3 +277,32 @@ def test_a_write_sent_after_the_segment_has_failed_is_dropped(twins: Twins) -> N
     native, proxied = answers
     assert proxied == native
     assert len(twins.writer.calls) == 1
+
+
+def test_a_portal_bound_ahead_outlives_the_segment_before_it(twins: Twins) -> None:
+    twins.reset()
+    answers = []
+    for conninfo in (twins.native, twins.proxied):
+        with Client(conninfo) as client:
+            client.send(run(BY_ID, "9", "1") + S + P(BY_ID) + B("8", "1", portal="c"))
+            seen = client.until_ready()
+            answers.append(seen + client.ask(E("c") + S))
+    native, proxied = answers
+    assert proxied == native
+    assert len(twins.writer.calls) == 2
+
+
+def test_reads_beside_a_prepared_write_are_relayed_as_they_come(twins: Twins) -> None:
+    """The client is listened to, upstream is not: rows of any size, errors, and then a write."""
+    flights = (
+        P(BY_ID, "w") + S,
+        Q("select repeat('x', 100000) from generate_series(1, 50)"),
+        run("select 1 / $1::int", "0") + S,
+        B("9", "1", name="w") + E() + S,
+        Q("begin") + run("select 2") + S,
+        run("select 1 / $1::int", "0") + B("7", "1", name="w") + E() + S,
+        Q("rollback"),
+        Q("set application_name = 'z'"),
+        B("6", "1", name="w") + E() + S,
+    )
+    twins.compare(*flights, calls=2)
