@@ -166,3 +166,39 @@ def test_a_row_named_by_its_id_alone_is_recognised(
     (found,) = read(f"update vendor v set name = '' where {where}")
     assert found.write is not None
     assert found.write.by_id == by_id
+
+
+@pytest.mark.parametrize(
+    "before", ["", " \n\t", "select 1;", "select 1 ;  \n ", "/* c */ ", "-- c\n"]
+)
+@pytest.mark.parametrize("word", ["begin", "COMMIT", "execute p", "deallocate all", "savepoint s"])
+def test_a_command_is_seen_wherever_a_statement_can_begin(before: str, word: str) -> None:
+    assert read(before + word)[-1].kind in (Kind.TRANSACTION, Kind.EXECUTE, Kind.FORGET)
+
+
+LONG = "('x', 'the end of the vendor; it''s'), " * 400
+
+
+def test_a_long_statement_is_not_parsed_for_what_its_values_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def parsed(text: str) -> None:
+        raise AssertionError(text[:80])
+
+    monkeypatch.setattr("proxy.statements.classify.parse_sql", parsed)
+    assert read(f"insert into other (a, b) values {LONG} ('y', 'z')") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"insert into vendor (id, name) values {LONG} ('y', 'z')",
+        f"insert into \"vendor\" (id, name) values {LONG} ('y', E'it\\'s')",
+        f"insert into books.vendor (id, name) values {LONG} ('y', $$it's$$)",
+        f"insert into other values {LONG} ('y', 'z'); update vendor set name = 'it''s'",
+        f"/* it's */ insert into vendor (id, name) values {LONG} ('y', 'z')",
+        f"insert into VENDOR (id, name) values {LONG} ('y', 'z') -- it's",
+    ],
+)
+def test_a_long_write_to_a_mirrored_table_is_recognised(text: str) -> None:
+    assert Kind.WRITE in kinds(text)
