@@ -80,9 +80,6 @@ class CopyEncoder:
         self.child_columns = {c.child.table: c.columns for c in self._children}
         self._decode = msgspec.json.Decoder(self._cells.struct).decode
         self._id = texts.index("id")
-        ids = Cells([f for f in spec.fields if f.column == "id"])
-        self._decode_id = msgspec.json.Decoder(ids.struct).decode
-        self._split_id = ids.split
         self._jsonb = _jsonb_columns(spec.fields) | {"raw"}
 
     def rows(self, items: Sequence[bytes], *, children: bool = True) -> CopyRows:
@@ -109,17 +106,6 @@ class CopyEncoder:
             if children
         }
         return CopyRows(tuple(lines), b"".join(lines.values()), blobs, tuple(rejected))
-
-    def ids(self, items: Sequence[bytes]) -> tuple[str, ...] | None:
-        """The records' keys, by a glance at each; None where it takes more, or one comes twice."""
-        try:
-            found = tuple(self._split_id(self._decode_id(item))[0][0] for item in items)
-        except _ODD:
-            return None
-        # What Postgres cannot hold is not printable.
-        if not all(found) or NULL_TEXT in found or not "".join(found).isprintable():
-            return None
-        return found if len(set(found)) == len(found) else None
 
     def _plain(self, raw: bytes, children: bool) -> tuple[str, bytes, list[bytes]]:
         escaped = b"\\" in raw

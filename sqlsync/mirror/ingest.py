@@ -20,7 +20,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from schema.codec import CopyEncoder, CopyRows, copy_encoder
+from schema.codec import CopyRows, copy_encoder
 from schema.model import ObjectSpec
 from schema.rows import record_row
 from sqlsync.database import EngineConnection, errors
@@ -29,7 +29,6 @@ from sqlsync.mirror.statements import IngestStatements, ingest_statements
 log = logging.getLogger(__name__)
 
 BACKFILL = "backfill"
-_BLOCK = 100  # records; about 300 kB of COPY text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,6 @@ async def ingest(
         return IngestResult()
     statements = ingest_statements(schema_name, spec, children)
     encoder = copy_encoder(spec)
-    if noticed_by == BACKFILL and (ids := encoder.ids(items)) is not None:
-        known = await _look(connection, statements, ids, fetched_at)
-        fresh = not (known.present or known.skipped or known.removed)
-        if fresh and await _load_fresh(connection, statements, encoder, items, ids, children):
-            return IngestResult(inserted=ids, ids=ids)
     page = encoder.rows(items, children=children)
     known = await _look(connection, statements, page.ids, fetched_at)
     result = IngestResult(
@@ -104,6 +98,9 @@ async def ingest(
         page = encoder.rows(wanted, children=children)
     if not page.ids:
         return result
+    fresh = noticed_by == BACKFILL and not known.present
+    if fresh and await _load_fresh(connection, statements, page):
+        return replace(result, inserted=page.ids)
     changed = await _upsert(connection, statements, page)
     result = replace(
         result,
@@ -166,37 +163,19 @@ async def _look(
     return _Known(here, (here - frozenset(locked)) | held, frozenset(removed) & new)
 
 
-class _NotFresh(Exception):
-    """A page is not what a glance at it said; it goes the long way."""
-
-
 async def _load_fresh(
-    connection: EngineConnection,
-    statements: IngestStatements,
-    encoder: CopyEncoder,
-    items: Sequence[bytes],
-    ids: tuple[str, ...],
-    children: bool,
+    connection: EngineConnection, statements: IngestStatements, page: CopyRows
 ) -> bool:
     """COPY straight into the table, where no id of the page was mirrored a moment ago.
 
-    Postgres reads the lines of one block while those of the next are made. False, and nothing
-    done, where another session was faster with a record, or one is not as its id promised.
+    False, and nothing done, where another session was faster with one of them.
     """
-    below: dict[str, list[bytes]] = {}
     try:
         async with connection.transaction():
-            async with connection.cursor() as cursor, cursor.copy(statements.copy_fresh) as copy:
-                for start in range(0, len(items), _BLOCK):
-                    block = encoder.rows(items[start : start + _BLOCK], children=children)
-                    if block.ids != ids[start : start + _BLOCK]:
-                        raise _NotFresh
-                    await copy.write(block.blob)
-                    for table, blob in block.children.items():
-                        below.setdefault(table, []).append(blob)
+            await _copy(connection, statements.copy_fresh, page.blob)
             for table, statement in statements.copy_fresh_children:
-                await _copy(connection, statement, b"".join(below.get(table, ())))
-    except (errors.UniqueViolation, _NotFresh):
+                await _copy(connection, statement, page.children.get(table, b""))
+    except errors.UniqueViolation:
         return False
     return True
 

@@ -185,14 +185,3 @@ def test_the_copy_statement_names_the_columns() -> None:
     assert statement == (
         'copy "quickbooks"."x" ("id", "raw") from stdin with (format text, encoding \'UTF8\')'
     )
-
-
-def test_ids_by_a_glance_are_those_of_the_rows() -> None:
-    encoder = copy_encoder(CATALOG.by_table["invoice"])
-    items = [b'{"Id":"2","Line":[{"Id":"9"}]}', b'{"Id":"1"}']
-    assert encoder.ids(items) == ("2", "1") == encoder.rows(items).ids
-
-
-@pytest.mark.parametrize("odd", [b"{}", b'{"Id":7}', b'{"Id":null}', b'{"Id":"1"}', b"7", b"{"])
-def test_a_glance_does_not_tell_ids_that_are_odd_or_come_twice(odd: bytes) -> None:
-    assert copy_encoder(CATALOG.by_table["invoice"]).ids([b'{"Id":"1"}', odd]) is None
