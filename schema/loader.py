@@ -35,11 +35,11 @@ OPERATIONS = {
     *("create", "read", "query", "update", "sparse_update"),
     *("delete", "void", "deactivate", "send", "pdf"),
 }
-_KINDS = ("transaction", "name_list", "other")
+_KINDS = ("transaction", "name_list", "singleton", "other")
 _FEEDS = ("cdc", "query", "none")
 _EXTRA = (
     *("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column"),
-    "provider_made_rows",
+    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list", "order"),
 )
 _RESERVED_CHILD = ("id", "position")
 

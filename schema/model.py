@@ -109,7 +109,7 @@ class ObjectSpec:
     api_name: str  # "BillPayment": wrapper key and query name
     resource: str  # "billpayment": path segment
     title: str  # as errors name it: "Customer"
-    kind: str  # "transaction" | "name_list" | "other"
+    kind: str  # "transaction" | "name_list" | "singleton" | "other"
     comment: str
     operations: frozenset[str]  # create read query update sparse_update delete void deactivate …
     delete_means: DeleteMeans
