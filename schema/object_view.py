@@ -40,6 +40,7 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
         for row in object_rows(catalog)
     )
     names = ", ".join(name for name, _ in COLUMNS)
+    comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
 select o.*, c.state, c.error
@@ -47,8 +48,7 @@ from (values
 {values}
 ) o ({names})
 left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name""",
-        f"comment on view {view} is"
-        f" {literal(f'Every name of the reference of {catalog.title}: what it is here')}",
+        f"comment on view {view} is {literal(comment)}",
         f"grant select on {view} to {READER}",
     ]
 
