@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company, parse_body
-from sqlsync.simulators.quickbooks.entities import EMPTY, Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entities import Entity, entity_by_word
 from sqlsync.simulators.quickbooks.faults import Fault, GatewayFault
 from sqlsync.simulators.quickbooks.pdf import form_pdf
 from sqlsync.simulators.quickbooks.service import Service
@@ -193,11 +193,6 @@ class _Call:
             return company.cdc(self.params.get("entities", ""), self.params.get("changedSince", ""))
         if operation == "batch":
             return company.batch(self.body, self.params.get("requestid"))
-        if first in EMPTY:
-            if self.request.method == "GET":
-                raise faults.not_found()
-            detail = f"{EMPTY[first]} cannot be written to these books."
-            raise Fault("5030", f"Feature Not Supported : {detail}")
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None
@@ -223,6 +218,11 @@ class _Call:
         )
 
     def _get(self, company: Company, entity: Entity) -> bytes | Response | None:
+        if entity.name == "TaxClassification":
+            return company.classifications(self.parts[1:], self.params.get("level"))
+        if entity.name == "ExchangeRate" and len(self.parts) == 1:
+            params = {name.lower(): value for name, value in self.params.items()}
+            return company.rate(params.get("sourcecurrencycode", ""), params.get("asofdate", ""))
         if len(self.parts) == 3:
             if self.parts[2] != "pdf" or not entity.can("pdf"):
                 return None
