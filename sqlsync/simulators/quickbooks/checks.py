@@ -25,6 +25,7 @@ _UNNAMED = frozenset(
         "TaxRateRef",
         "ParentRef",
         "CustomerTypeRef",
+        "DefaultTerms",
     )
 )
 
