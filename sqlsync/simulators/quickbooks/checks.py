@@ -26,6 +26,7 @@ _UNNAMED = frozenset(
         "ParentRef",
         "CustomerTypeRef",
         "DefaultTerms",
+        "TaxGroupCodeRef",
     )
 )
 

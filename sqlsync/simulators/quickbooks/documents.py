@@ -35,7 +35,7 @@ def assemble(books: Books, entity: str, row: Row) -> Doc:
     if row.doc is None:
         found: Doc = decode(seeded.render(books, entity, row))
         return found
-    if entity == "TaxClassification":  # nothing of what all others have
+    if entity in ("TaxClassification", "Entitlements"):  # nothing of what all others have
         return row.doc
     if entity == "ExchangeRate":
         return {

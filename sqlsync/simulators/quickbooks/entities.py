@@ -87,6 +87,7 @@ OPERATIONS: dict[str, str] = {
     "Department": "[name_list] create update deactivate",
     "Deposit": "[transaction] create update delete",
     "Employee": "[name_list] create update deactivate",
+    "Entitlements": "[singleton]",  # at an address of its own, in XML
     "Estimate": "[transaction] create update delete send pdf",
     "ExchangeRate": "[other] create update",  # one that is not there yet is set in the same way
     "Invoice": "[transaction] create update delete void send pdf",
@@ -113,7 +114,7 @@ OPERATIONS: dict[str, str] = {
     "Vendor": "[name_list] create update deactivate",
     "VendorCredit": "[transaction] create update delete",
 }
-NOT_ASKED = frozenset({"TaxClassification"})  # not in the query language
+NOT_ASKED = frozenset({"Entitlements", "TaxClassification"})  # not in the query language
 NOT_IN_CDC = frozenset(
     (
         *(
@@ -123,12 +124,13 @@ NOT_IN_CDC = frozenset(
             "TaxCode",
             "TaxRate",
         ),  # the reference says so
-        *("TaxClassification", "TaxPayment", "ReimburseCharge"),  # unverified
+        *("Entitlements", "TaxClassification", "TaxPayment", "ReimburseCharge"),  # unverified
     )
 )
 WITHOUT_WEBHOOK = frozenset(
     (
-        *("Attachable", "CompanyInfo", "CreditCardPayment", "CustomerType", "ExchangeRate"),
+        *("Attachable", "CompanyInfo", "CreditCardPayment", "CustomerType", "Entitlements"),
+        "ExchangeRate",
         *("RecurringTransaction", "ReimburseCharge", "TaxClassification", "TaxCode"),
         *("TaxPayment", "TaxRate"),
     )

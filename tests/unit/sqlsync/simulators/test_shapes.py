@@ -68,7 +68,7 @@ SAMPLE_OF = {
     "item": ("item", "item_service"),
 }
 # None is in the reference pack.
-UNSAMPLED = {"journalcode", "reimbursecharge", "taxclassification", "taxpayment"}
+UNSAMPLED = {"entitlements", "journalcode", "reimbursecharge", "taxclassification", "taxpayment"}
 
 
 # Whose sample bodies are cut short: what else they hold is in the object reference.
