@@ -52,6 +52,13 @@ def assemble(books: Books, entity: str, row: Row) -> Doc:
     return whole
 
 
+def searched(books: Books, entity: str, row: Row) -> Doc:
+    """What the conditions of a query are held against: a template is not wrapped there."""
+    if entity != "RecurringTransaction":
+        return assemble(books, entity, row)
+    return {**_whole(books, entity, row), "RecurDataRef": {"value": str(row.id)}}
+
+
 def _whole(books: Books, entity: str, row: Row) -> Doc:
     return {
         "domain": "QBO",

@@ -272,6 +272,9 @@ def test_a_template_comes_wrapped_and_books_nothing(world: Any, make_sale: Any) 
     assert made["Invoice"]["RecurringInfo"]["ScheduleInfo"]["NextDate"] == "2026-04-01"
     assert "DocNumber" not in made["Invoice"]
     assert world.read("Customer", customer["Id"])["Balance"] == 0
+    found = world.query("select * from RecurringTransaction where Type = 'Invoice'")
+    assert made in found["RecurringTransaction"]
+    assert world.query("select * from RecurringTransaction where Type = 'Bill'") == {}
     again = {**form, "RecurringInfo": info}
     assert world.refusal("RecurringTransaction", Invoice=again) == "6240"
     assert world.refusal("RecurringTransaction", Invoice=form) == "2020"
