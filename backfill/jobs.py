@@ -24,13 +24,21 @@ from backfill.reading import read_history
 from backfill.schedule import retry_delay
 from sqlsync.channels import WORK_CHANNEL
 from sqlsync.database import connect, errors, sql
-from sqlsync.errors import NeedsReauth, ProviderError, RateLimited, SqlsyncError
+from sqlsync.errors import (
+    NeedsReauth,
+    ProviderError,
+    ProviderRefusal,
+    RateLimited,
+    SqlsyncError,
+)
 from sqlsync.providers.base import Provider
 
 log = logging.getLogger(__name__)
 
 # What a provider, a record or Postgres can do wrong: noted, and tried again later.
 _EXPECTED = (SqlsyncError, errors.Error, ArithmeticError, LookupError, ValueError, TypeError)
+
+REFUSED_WAIT_SECONDS = 3600.0  # a refusal stays one until somebody changes something there
 
 HISTORY_QUEUE = "history"
 PROMPT_QUEUE = "prompt"
@@ -261,6 +269,8 @@ async def _note_failure(
         )
         row = await found.fetchone()
         wait = retry_delay(row[0] if row else 1)
+        if isinstance(error, ProviderRefusal):  # the plan lacks the feature, or a right does
+            wait = max(wait, REFUSED_WAIT_SECONDS)
         await note_error(session, connection, table, str(error), wait_seconds=wait)
     return wait
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from procrastinate import App
 
-from backfill.bookkeeping import ObjectRow, object_rows, standings
+from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
 from backfill.jobs import enqueue_backfill, enqueue_poll, enqueue_reap
@@ -26,6 +26,7 @@ from backfill.schedule import (
     connection_state,
     poll_interval,
     prompt_delay,
+    rereads_due,
 )
 from sqlsync.database import EngineConnection
 from sqlsync.errors import ConfigError
@@ -116,6 +117,7 @@ class Leader:
                     continue
                 state = await self._settle_state(session, connection, rows)
                 await self._histories(connection, rows, busy)
+                await self._rereads(session, connection, rows)
                 if state is not None:
                     self._pace(connection, rows)
         for gone in set(self._known) - {c.id for c in connections}:
@@ -159,6 +161,26 @@ class Leader:
         for table in backfills_due(standings(rows, catalog), _now()):
             if f"backfill:{connection.id}:{table}" not in busy:
                 await enqueue_backfill(self._app, connection, table, catalog.by_table[table].rank)
+
+    async def _rereads(
+        self, session: EngineConnection, connection: Connection, rows: list[ObjectRow]
+    ) -> None:
+        """Asks for the histories of objects whose deletions only a sweep can notice."""
+        catalog = self._engine.catalogs.get(connection.provider)
+        if catalog is None:
+            return
+        finished = {
+            row.object: row.finished_at
+            for row in rows
+            if row.finished_at is not None
+            and row.state == ObjectState.LIVE
+            and row.object in catalog.by_table
+            and catalog.by_table[row.object].change_feed != "cdc"
+        }
+        due = rereads_due(finished, _now(), every=self._engine.options.reread_every)
+        if due:
+            async with session.transaction():
+                await want_history(session, connection, due)
 
     def _pace(self, connection: Connection, rows: list[ObjectRow]) -> None:
         """Keeps the connection's regular poll at the interval its activity calls for."""

@@ -25,6 +25,7 @@ class SyncOptions:
     children: bool = True  # child tables (invoice_line, …) are kept
     pace: Pace = DEFAULT_PACE
     overlap: timedelta = timedelta(minutes=2)  # a change can be stamped before it is shown
+    reread_every: timedelta = timedelta(hours=6)  # what no feed reports deletions of
     horizon: timedelta = timedelta(days=29)  # the feed holds 30; a day is left for the way
     webhooks: bool = True  # False: deliveries are stored and left alone
     prompt_spacing_seconds: float = 1.0  # polls asked for by writes: at most one in this time

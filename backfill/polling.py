@@ -51,7 +51,7 @@ async def poll_changes(
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
     for row in rows:
-        if not _polled(row, provider) or row.watermark is None:
+        if not _polled(row, provider, now) or row.watermark is None:
             continue
         window = changes_window(
             row.watermark, now, overlap=engine.options.overlap, horizon=engine.options.horizon
@@ -68,13 +68,15 @@ async def poll_changes(
     return changed
 
 
-def _polled(row: ObjectRow, provider: Provider) -> bool:
+def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
+    """Not while it waits after a refusal: asking would split the question for all others."""
     spec = provider.catalog.by_table.get(row.object)
     return (
         spec is not None
         and spec.change_feed != "none"
         and row.finished_at is not None
         and row.state in ("live", "error")
+        and (row.next_run_at is None or row.next_run_at <= now)
     )
 
 

@@ -56,6 +56,8 @@ async def read_history(
     reading = await _load(engine, connection, spec)
     if reading is None:
         reading = await _begin(engine, connection, provider, spec, owner)
+    # Where there is no feed at all, only a reading notices changes: then it says so.
+    noticed_by = "sweep" if reading.sweeping and spec.change_feed == "none" else BACKFILL
     cursor, paged = reading.cursor, reading.paged
     while not paged:
         if engine.stopping.is_set():
@@ -72,7 +74,7 @@ async def read_history(
                 connection.schema_name,
                 spec,
                 page.items,
-                noticed_by=BACKFILL,
+                noticed_by=noticed_by,
                 fetched_at=fetched_at,
                 children=engine.options.children,
             )

@@ -5,7 +5,7 @@ Pure: the clock's time comes in. The leader's scheduler asks and enqueues; it de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -97,6 +97,15 @@ def backfills_due(objects: Iterable[ObjectStanding], now: datetime) -> list[str]
         and (o.next_run_at is None or o.next_run_at <= now)
     ]
     return [o.table for o in sorted(due, key=lambda o: (o.rank, o.table))]
+
+
+def rereads_due(finished: Mapping[str, datetime], now: datetime, *, every: timedelta) -> list[str]:
+    """Returns the tables whose history is to be read again, though nothing is wrong.
+
+    finished: of the tables whose deletions no feed reports, when each was last read whole. A
+    reading of a table that holds rows sweeps: what it lacks leaves.
+    """
+    return sorted(table for table, at in finished.items() if at + every <= now)
 
 
 def connection_state(states: Iterable[ObjectState]) -> str:

@@ -26,6 +26,7 @@ from schema.model import (
     DeleteMeans,
     FieldSpec,
     ObjectSpec,
+    OtherSpec,
     Writable,
 )
 from schema.naming import NAME_BYTES, parent_column_name
@@ -35,11 +36,11 @@ OPERATIONS = {
     *("create", "read", "query", "update", "sparse_update"),
     *("delete", "void", "deactivate", "send", "pdf"),
 }
-_KINDS = ("transaction", "name_list", "other")
+_KINDS = ("transaction", "name_list", "singleton", "other")
 _FEEDS = ("cdc", "query", "none")
 _EXTRA = (
     *("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column"),
-    "provider_made_rows",
+    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list", "order"),
 )
 _RESERVED_CHILD = ("id", "position")
 
@@ -85,6 +86,8 @@ def _load(provider: str, folder: Traversable) -> Catalog:
     facts = _Reader(f"{provider}/_provider.toml", tables.pop("_provider.toml", {}), faults)
     title = facts.text("title") if facts.data or not faults else ""
     elsewhere = facts.names("elsewhere")
+    others = tuple(_other(r) for r in facts.tables("other"))
+    facts.unique("other", (o.name for o in others))
     facts.close()
 
     specs: list[ObjectSpec] = []
@@ -96,7 +99,20 @@ def _load(provider: str, folder: Traversable) -> Catalog:
     _check_together(provider, specs, {*elsewhere, *(n[:-5] for n in tables)}, faults)
     if faults:
         raise CatalogError("\n".join(faults))
-    return Catalog(provider, title, tuple(sorted(specs, key=lambda s: (s.rank, s.table))))
+    objects = tuple(sorted(specs, key=lambda s: (s.rank, s.table)))
+    return Catalog(provider, title, objects, others)
+
+
+def _other(reader: _Reader) -> OtherSpec:
+    other = OtherSpec(
+        name=reader.text("name"),
+        kind=reader.one_of("kind", ("report", "operation")),
+        endpoint=reader.text("endpoint"),
+        note=reader.text("note"),
+        table=reader.name("table", default=None),
+    )
+    reader.close()
+    return other
 
 
 def _object(provider: str, file_name: str, reader: _Reader) -> ObjectSpec:

@@ -109,7 +109,7 @@ class ObjectSpec:
     api_name: str  # "BillPayment": wrapper key and query name
     resource: str  # "billpayment": path segment
     title: str  # as errors name it: "Customer"
-    kind: str  # "transaction" | "name_list" | "other"
+    kind: str  # "transaction" | "name_list" | "singleton" | "other"
     comment: str
     operations: frozenset[str]  # create read query update sparse_update delete void deactivate …
     delete_means: DeleteMeans
@@ -141,6 +141,17 @@ class ObjectSpec:
         return operation in self.operations
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSpec:
+    """A name of the provider's reference that is no table of records."""
+
+    name: str  # "APAgingSummary"
+    kind: str  # "report" | "operation"
+    endpoint: str  # "AgedPayables"
+    note: str
+    table: str | None = None  # where its content can be read
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All objects of one provider, in backfill order (rank, then table)."""
@@ -148,6 +159,7 @@ class Catalog:
     provider: str  # "quickbooks"
     title: str  # "QuickBooks": the name in brackets of error messages
     objects: tuple[ObjectSpec, ...]
+    others: tuple[OtherSpec, ...] = ()
 
     @cached_property
     def by_table(self) -> dict[str, ObjectSpec]:

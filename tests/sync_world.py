@@ -21,6 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
+import msgspec
 
 from backfill.jobs import apply_job_schema
 from backfill.options import Engine, SyncOptions
@@ -35,11 +36,13 @@ from sqlsync.providers.connect import Connector
 from sqlsync.providers.directory import App, ProviderDirectory
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.oauth import OAuthClient
+from sqlsync.providers.quickbooks.shapes import presented
 from sqlsync.providers.quickbooks.webhooks import SIGNATURE_HEADER, is_signed
 from sqlsync.settings import QuickBooksSettings
 from sqlsync.vault import Vault, new_key
 
 CATALOG = load_catalog("quickbooks")
+RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 CATALOGS = {"quickbooks": CATALOG}
 SCHEMA = "quickbooks"
 KEY = new_key()
@@ -106,7 +109,8 @@ class World:
         """All records the company holds of an object: id -> JSON."""
         answer = await self.http.get(f"/_control/books/{spec.resource}")
         assert answer.status_code == 200, answer.text
-        return {record["Id"]: json.dumps(record).encode() for record in answer.json()}
+        found = [presented(spec, bytes(raw)) for raw in RAW_LIST.decode(answer.content)]
+        return {json.loads(raw)["Id"]: raw for raw in found}
 
     async def books_of(self, table: str) -> dict[str, bytes]:
         return await self.books(CATALOG.by_table[table])

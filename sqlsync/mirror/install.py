@@ -15,6 +15,7 @@ from schema.codec import copy_encoder, copy_statement
 from schema.ddl import bookkeeping_ddl, column_rows, quote, schema_ddl
 from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Fill, fill_from_raw, find_drift
 from schema.model import Catalog, ObjectSpec
+from schema.object_view import object_view_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
 
@@ -58,7 +59,7 @@ async def install(
                 "; ".join(drift.conflicts),
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
-        await _bring_up(connection, specs, drift, schema_name, connection_id)
+        await _bring_up(connection, catalog, specs, drift, schema_name, connection_id)
         path_set, warnings = await _set_search_path(connection, schema_name, connection_id)
     return InstallReport(
         tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
@@ -99,6 +100,7 @@ async def _read_actual(connection: EngineConnection, schema_name: str) -> dict[s
 
 async def _bring_up(
     connection: EngineConnection,
+    catalog: Catalog,
     specs: Sequence[ObjectSpec],
     drift: Drift,
     schema_name: str,
@@ -114,6 +116,7 @@ async def _bring_up(
     if not changed and not drift.statements:
         return
     await _run(connection, bookkeeping_ddl(schema_name))
+    await _run(connection, object_view_ddl(catalog, schema_name))
     await _run(connection, drift.statements)
     for spec in specs:
         if fills := [f for f in drift.fills if f.plan.spec is spec]:

@@ -282,7 +282,10 @@ class _Planner:
         if change is not None:
             assert change.old is not None
             assert change.new is not None
-            for column in _changed(change.old, change.new):
+            columns = _changed(change.old, change.new)
+            if columns:  # a table that takes no update says so, whatever the column
+                check_operation(place, "update")
+            for column in columns:
                 if column == "id":
                     raise refuse_id(place, creating=False)
                 field = self._field(place, column)

@@ -45,7 +45,7 @@ from sqlsync.providers.base import (
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.limits import Limits
 from sqlsync.providers.messages import HttpRequest, HttpResponse
-from sqlsync.providers.quickbooks import paging, requests, responses
+from sqlsync.providers.quickbooks import paging, requests, responses, shapes
 from sqlsync.providers.quickbooks.faults import NOT_FOUND, TITLE, About, bad_reference
 from sqlsync.providers.tokens import TokenSource
 
@@ -94,10 +94,14 @@ class QuickBooksProvider:
     # -- reading ----------------------------------------------------------------------------
 
     async def count(self, spec: ObjectSpec) -> int | None:
+        if not spec.can("query"):
+            return None
         envelope = await self._read(requests.count(self._company, spec), About(spec))
         return responses.query_count(envelope)
 
     async def fetch_page(self, spec: ObjectSpec, cursor: str | None) -> Page:
+        if not spec.can("query"):
+            return await self._whole(spec)
         at_cursor = paging.Cursor.parse(cursor)
         steps_back = 0
         while True:
@@ -112,7 +116,27 @@ class QuickBooksProvider:
                 return Page(taken.rows, next_cursor, envelope.at)
             steps_back += 1
 
+    async def _whole(self, spec: ObjectSpec) -> Page:
+        """All records of an object that the query language does not know. They are few."""
+        if spec.extra.get("read") == "entitlements":
+            return await self._entitlements(spec)
+        request = requests.whole_list(self._company, spec)
+        envelope = await self._read(request, About(spec))
+        return Page(responses.list_rows(envelope, spec), None, envelope.at)
+
+    async def _entitlements(self, spec: ObjectSpec) -> Page:
+        response = await self._exchange(requests.entitlements(self._company))
+        record = shapes.entitlements(response.body) if response.status == 200 else None
+        if record is None:
+            envelope = responses.read_answer(response, About(spec))
+            raise ProviderFault(f"[{TITLE}] {spec.title}: no entitlements in {envelope.members}.")
+        return Page([record], None, self._clock.now())
+
     async def fetch(self, spec: ObjectSpec, record_id: str) -> Record | None:
+        if not spec.can("query") or "key" in spec.extra:
+            return next(iter(await self.fetch_many(spec, [record_id])), None)
+        if spec.kind == "singleton" and record_id != shapes.ONLY_ID:
+            return None
         try:
             envelope = await self._read(
                 requests.read(self._company, spec, record_id), About(spec, record_id)
@@ -127,6 +151,16 @@ class QuickBooksProvider:
     async def fetch_many(self, spec: ObjectSpec, record_ids: Sequence[str]) -> list[Record]:
         ids = list(dict.fromkeys(record_ids))
         found: list[Record] = []
+        if not spec.can("query"):
+            page = await self._whole(spec)
+            return [record for record in _records(spec, page.items) if record.id in ids]
+        if "key" in spec.extra:
+            for record_id in ids:
+                request = requests.by_key(self._company, spec, record_id)
+                if request is not None:
+                    envelope = await self._read(request, About(spec, record_id))
+                    found += _records(spec, responses.query_rows(envelope, spec))
+            return [record for record in found if record.id in ids]
         for start in range(0, len(ids), _IDS_AT_ONCE):
             chunk = ids[start : start + _IDS_AT_ONCE]
             envelope = await self._read(requests.by_ids(self._company, spec, chunk), About(spec))
@@ -134,7 +168,7 @@ class QuickBooksProvider:
         return found
 
     async def now(self) -> datetime:
-        spec = self.catalog.objects[0]
+        spec = self.catalog.by_api_name.get("account") or self.catalog.objects[0]
         return (await self._read(requests.count(self._company, spec), About(spec))).at
 
     # -- changes ----------------------------------------------------------------------------
@@ -164,17 +198,14 @@ class QuickBooksProvider:
         """By the change feed; a full answer is asked again, one object at a time."""
         answer = await self._cdc(specs, since)
         if answer.total < CDC_LIMIT:
-            return [
-                await self._sorted(spec, answer.rows.get(spec.api_name.lower(), ()), answer.at)
-                for spec in specs
-            ]
+            return [await self._sorted(spec, answer.of(spec), answer.at) for spec in specs]
         if len(specs) > 1:
             return [part for spec in specs for part in await self._followed([spec], since)]
         # Too much even for one object. Its records can be asked for by time; deletions cannot,
         # those in this answer may be some of many.
         [spec] = specs
         by_time = await self._asked(spec, since)
-        from_feed = await self._sorted(spec, answer.rows.get(spec.api_name.lower(), ()), answer.at)
+        from_feed = await self._sorted(spec, answer.of(spec), answer.at)
         known = {record.id for record in by_time.records}
         return [
             Changes(

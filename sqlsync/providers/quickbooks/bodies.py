@@ -33,6 +33,7 @@ import msgspec
 from schema.model import ColumnType, FieldSpec, ObjectSpec, Writable
 from sqlsync.errors import InvalidValue, ProviderFault, RuleBroken
 from sqlsync.providers.base import Step, StepKind
+from sqlsync.providers.quickbooks.shapes import outgoing
 
 Json = dict[str, Any]
 
@@ -88,8 +89,12 @@ def step_body(step: Step) -> Json:
     """The record as it goes into a write. Raises InvalidValue or RuleBroken, nothing sent."""
     _refuse_what_json_cannot_say(step.fields, step.spec)
     if step.kind is StepKind.CREATE:
-        return _created(step.fields)
+        return outgoing(step.spec, _created(step.fields), {})
     base = _base(step)
+    return outgoing(step.spec, _changed(step, base), base)
+
+
+def _changed(step: Step, base: Json) -> Json:
     if step.kind in (StepKind.DELETE, StepKind.VOID):
         body = _identity(step, base)
         if step.kind is StepKind.VOID and ("include", "void") in void_params(step.spec):
@@ -121,17 +126,21 @@ def _updated(step: Step, base: Json, fields: Json) -> Json:
                 hint="Clear it in QuickBooks.",
                 table=spec.table,
             )
-        body = {**_writable(base, spec), **merged}
+        body = {**_required(base, spec), **_writable(base, spec), **merged}
         body = {name: value for name, value in body.items() if not _is_nothing(value)}
     elif spec.can("sparse_update"):
-        required = {m: base[m] for m in spec.update_requires if base.get(m) is not None}
-        body = {**required, **_emptied(merged)}
+        body = {**_required(base, spec), **_emptied(merged)}
     else:
-        body = {**_writable(base, spec), **_emptied(merged)}
+        body = {**_required(base, spec), **_writable(base, spec), **_emptied(merged)}
     if "Line" in fields and "TxnTaxDetail" not in fields:
         _let_tax_be_computed(body)
     body = {name: _rows(value) for name, value in body.items()}
     return {**body, **_identity(step, base), "sparse": not full}
+
+
+def _required(base: Json, spec: ObjectSpec) -> Json:
+    """What every update of the object has to say, changed or not."""
+    return {m: base[m] for m in spec.update_requires if base.get(m) is not None}
 
 
 def _identity(step: Step, base: Json) -> Json:

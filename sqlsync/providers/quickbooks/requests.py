@@ -16,6 +16,7 @@ from schema.model import ObjectSpec
 from sqlsync.providers.base import Step, StepKind
 from sqlsync.providers.messages import HttpRequest
 from sqlsync.providers.quickbooks.bodies import encode_json, step_body, void_params
+from sqlsync.providers.quickbooks.shapes import key_parts, wrapper
 
 MINOR_VERSION = "75"  # lower ones are gone since 1 August 2025
 PAGE_SIZE = 1000  # Intuit's maximum
@@ -84,12 +85,14 @@ def page(company: Company, spec: ObjectSpec, start: int, size: int = PAGE_SIZE) 
     """Rows `start` (from 1) to `start + size - 1` of all records, by Id.
 
     By Id, because no change moves a record in that order: new ones come last, changed ones
-    stay. Only a deletion shifts what follows; `paging` notices that.
+    stay. Only a deletion shifts what follows; `paging` notices that. Records without an Id are
+    in the order of what makes their key.
     """
+    order = spec.extra.get("order", "Id")
     return query(
         company,
         f"select * from {spec.api_name}{_where(_all_states(spec))}"
-        f" orderby Id startposition {start} maxresults {size}",
+        f" orderby {order} startposition {start} maxresults {size}",
     )
 
 
@@ -115,8 +118,40 @@ def by_ids(company: Company, spec: ObjectSpec, record_ids: Sequence[str]) -> Htt
 
 
 def read(company: Company, spec: ObjectSpec, record_id: str) -> HttpRequest:
-    path = f"{spec.resource}/{quote(record_id, safe='')}"
+    """One record. Some objects have one alone, and an address that does not name it."""
+    path = spec.extra.get("read", f"{spec.resource}/{quote(record_id, safe='')}")
+    path = path.replace("{realm}", quote(company.realm_id, safe=""))
     return HttpRequest("GET", company.url(path), (("minorversion", MINOR_VERSION),), _JSON)
+
+
+def by_key(company: Company, spec: ObjectSpec, record_id: str) -> HttpRequest | None:
+    """A record without an Id, by the members that make its key. None: there is no such key."""
+    parts = key_parts(spec, record_id)
+    if parts is None:
+        return None
+    conditions = [f"{name} = {literal(value)}" for name, value in parts.items()]
+    return query(company, f"select * from {spec.api_name}{_where(conditions)}")
+
+
+def whole_list(company: Company, spec: ObjectSpec) -> HttpRequest:
+    """All records of an object that cannot be asked for in the query language."""
+    return HttpRequest(
+        "GET", company.url(spec.extra["list"]), (("minorversion", MINOR_VERSION),), _JSON
+    )
+
+
+def entitlements(company: Company) -> HttpRequest:
+    """What the company's plan allows: an address of its own, and XML.
+
+    The reference shows `/entitlements/v3/…`, older pages this one; neither is verified.
+    """
+    realm = quote(company.realm_id, safe="")
+    return HttpRequest(
+        "GET",
+        f"{company.api_url}/manage/entitlements/v3/{realm}",
+        (),
+        {"accept": "application/xml"},
+    )
 
 
 def cdc(company: Company, specs: Iterable[ObjectSpec], since: datetime) -> HttpRequest:
@@ -165,7 +200,7 @@ def batch(company: Company, steps: Sequence[tuple[str, Step]], key: str) -> Http
         {
             "bId": item_id,
             "operation": _BATCH_OPERATION[step.kind],
-            step.spec.api_name: step_body(step),
+            wrapper(step.spec): step_body(step),
         }
         for item_id, step in steps
     ]

@@ -35,6 +35,7 @@ from sqlsync.providers.quickbooks.faults import (
     fault_in,
     fault_of,
 )
+from sqlsync.providers.quickbooks.shapes import presented, wrapper
 
 
 class _Meta(msgspec.Struct):
@@ -112,6 +113,7 @@ def record_from(spec: ObjectSpec, raw: bytes) -> Record | Tombstone:
 
     Raises ProviderFault where it has no Id or is not an object.
     """
+    raw = presented(spec, raw)
     try:
         head = _head.decode(raw)
     except msgspec.DecodeError as error:
@@ -140,11 +142,6 @@ def id_of(raw: bytes) -> str:
     return str(found)
 
 
-def wrapper(spec: ObjectSpec) -> str:
-    """The key a record stands under. Mostly its name; CreditCardPayment has another."""
-    return spec.extra.get("wrapper", spec.api_name)
-
-
 def single(envelope: Envelope, spec: ObjectSpec) -> Record | Tombstone:
     """The record of an answer to a read or a write. Raises ProviderFault."""
     return _wrapped(envelope.members, spec)
@@ -153,7 +150,17 @@ def single(envelope: Envelope, spec: ObjectSpec) -> Record | Tombstone:
 def query_rows(envelope: Envelope, spec: ObjectSpec) -> list[bytes]:
     """The records of a query, as JSON text, in order. No member at all means none were found."""
     answer = _object(envelope.members.get("QueryResponse"), "QueryResponse")
-    return _rows(answer, wrapper(spec))
+    return [presented(spec, row) for row in _rows(answer, wrapper(spec))]
+
+
+def list_rows(envelope: Envelope, spec: ObjectSpec) -> list[bytes]:
+    """The records of an address that lists them all, in or without a QueryResponse.
+
+    Source: none that shows such an answer; both forms are taken.
+    """
+    if "QueryResponse" in envelope.members:
+        return query_rows(envelope, spec)
+    return [presented(spec, row) for row in _rows(envelope.members, wrapper(spec))]
 
 
 def query_count(envelope: Envelope) -> int:
@@ -173,6 +180,11 @@ class CdcAnswer:
     rows: Mapping[str, Sequence[bytes]]
     total: int
     at: datetime
+
+    def of(self, spec: ObjectSpec) -> Sequence[bytes]:
+        """The rows of one object, which stand under its wrapper's name."""
+        names = dict.fromkeys((wrapper(spec).lower(), spec.api_name.lower()))
+        return [row for name in names for row in self.rows.get(name, ())]
 
 
 def cdc_answer(envelope: Envelope, about: About) -> CdcAnswer:

@@ -14,7 +14,7 @@ from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks.control import control_routes
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec, Service
-from sqlsync.simulators.quickbooks.web_data import data_endpoint
+from sqlsync.simulators.quickbooks.web_data import data_endpoint, entitlements_endpoint
 from sqlsync.simulators.quickbooks.web_oauth import (
     authorize_endpoint,
     discovery_endpoint,
@@ -61,6 +61,9 @@ def create_app(
         routes=[
             Route(
                 "/v3/company/{realm}/{path:path}", data_endpoint(service), methods=["GET", "POST"]
+            ),
+            Route(
+                "/manage/entitlements/v3/{realm}", entitlements_endpoint(service), methods=["GET"]
             ),
             Route("/oauth2/v1/tokens/bearer", token_endpoint(service), methods=["POST"]),
             Route("/connect/oauth2", authorize_endpoint(service), methods=["GET", "POST"]),

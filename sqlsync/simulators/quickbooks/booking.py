@@ -5,11 +5,18 @@ from __future__ import annotations
 from sqlsync.simulators.quickbooks import faults, namelists
 from sqlsync.simulators.quickbooks.entities import Entity
 from sqlsync.simulators.quickbooks.faults import Fault
-from sqlsync.simulators.quickbooks.ledger import PURCHASES, SALES, Ledger, Side
+from sqlsync.simulators.quickbooks.ledger import PURCHASES, SALES, SIDE_OF, Ledger, Side
+from sqlsync.simulators.quickbooks.linking import Linker, own_links
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.store import Row
 from sqlsync.simulators.quickbooks.unit import Unit
 from sqlsync.simulators.quickbooks.values import Doc, to_cents
+
+_WITH_PARTY = {
+    "Customer": ("Invoice", "Payment", "CreditMemo", "SalesReceipt", "RefundReceipt", "Estimate"),
+    "Vendor": ("Bill", "BillPayment", "PurchaseOrder", "VendorCredit", "CreditCardPayment"),
+}
+_COMPUTED = ("UnappliedAmt", "Balance", "RemainingCredit", "HomeBalance", "HomeTotalAmt")
 
 
 class Booker:
@@ -19,23 +26,27 @@ class Booker:
         self.unit = unit
         self.books = unit.books
         self.options = options
+        self.linker = Linker(unit)
 
     def finish(self, entity: Entity, row: Row, doc: Doc) -> None:
         """Puts the completed document into the row and books what follows from it."""
         if entity.kind == "name_list":
             self._finish_name(entity, row, doc)
-        else:
+        elif entity.kind == "transaction":
             self._finish_transaction(entity, row, doc)
+        else:
+            row.doc = doc
 
     def _finish_name(self, entity: Entity, row: Row, doc: Doc) -> None:
         opening = doc.pop("Balance", None)
         if opening and row.doc is None and row.seed is None:
             row.open = to_cents(opening)
         old_name, old_parent = row.name, row.parent
-        if row.active and not doc["Active"]:
+        active = doc.get("Active", True)
+        if row.active and not active:
             self.unit.edit(self.books.table(entity.name), row, operation="Deactivate")
         row.name = doc[namelists.name_member(entity.name)]
-        row.active = doc["Active"]
+        row.active = active
         row.parent = int((doc.get("ParentRef") or {}).get("value") or 0)
         row.doc = doc
         if entity.name == "Customer" and row.parent != old_parent:
@@ -52,19 +63,8 @@ class Booker:
 
     def _rename(self, entity: Entity, row: Row) -> None:
         """Forms show the new name; their times do not change."""
-        member = {"Customer": "CustomerRef", "Vendor": "VendorRef"}.get(entity.name)
-        if member is None:
-            return
-        sides = (
-            ("Invoice", "Payment")
-            if entity.name == "Customer"
-            else (
-                "Bill",
-                "BillPayment",
-                "PurchaseOrder",
-            )
-        )
-        for name in sides:
+        member = f"{entity.name}Ref"
+        for name in _WITH_PARTY.get(entity.name, ()):
             table = self.books.table(name)
             for form in table.rows.values():
                 if form.party == row.id and form.doc is not None:
@@ -75,26 +75,45 @@ class Booker:
         ledger = Ledger(self.unit, self.options)
         doc = dict(doc)
         total = doc.pop("TotalAmt", 0)
-        side = PURCHASES if entity.name in ("Bill", "BillPayment") else SALES
-        member = "CustomerRef" if side is SALES and "CustomerRef" in doc else "VendorRef"
-        party = int(doc[member]["value"])
-        if entity.name == "Invoice":
-            due = total - to_cents(doc.get("Deposit") or 0)
-            ledger.set_document(SALES, row, total=total, due=due, party=party)
-        elif entity.name == "Bill":
-            ledger.set_document(PURCHASES, row, total=total, due=total, party=party)
-        elif entity.name == "PurchaseOrder":
+        party = _party(doc)
+        side = SIDE_OF.get(entity.name)
+        before = row.doc or {}
+        if side is None:
             row.total, row.party = total, party
+        elif entity.name == side.document:
+            due = total - to_cents(doc.get("Deposit") or 0)
+            ledger.set_document(side, row, total=total, due=due, party=party)
+        elif entity.name == side.credit:
+            ledger.set_credit(side, row, total=total, party=party)
         else:
             cents = to_cents(total)
             if cents < 0:
                 raise Fault("2140", f"Invalid Amount. Supplied value:{total}", "TotalAmt")
             links = self._links(side, doc.pop("Line", None) or [], party)
             ledger.set_payment(side, row, total=cents, party=party, links=links)
-        doc.pop("UnappliedAmt", None)
-        doc.pop("Balance", None)
-        row.date, row.number, row.doc = doc["TxnDate"], doc.get("DocNumber"), doc
+        for name in _COMPUTED:
+            doc.pop(name, None)
+        if entity.name == "JournalEntry":
+            self._journal(ledger, before, -1)
+            self._journal(ledger, doc, 1)
+        self.linker.link(entity.name, row, own_links(before), doc)
+        row.date, row.number, row.doc = doc.get("TxnDate", ""), doc.get("DocNumber"), doc
         ledger.finish()
+
+    def _journal(self, ledger: Ledger, doc: Doc, sign: int) -> None:
+        """Rows on receivables and payables are owed by the customer and to the vendor."""
+        for line in doc.get("Line") or ():
+            detail = line.get("JournalEntryLineDetail") or {}
+            named = (detail.get("Entity") or {}).get("EntityRef") or {}
+            account = self.books.table("Account").get(_number(detail.get("AccountRef")))
+            kind = (account.doc or {}).get("AccountType") if account else None
+            cents = to_cents(line.get("Amount") or 0) * sign
+            if detail.get("PostingType") == "Credit":
+                cents = -cents
+            if kind == "Accounts Receivable":
+                ledger.owe(SALES, _number(named), cents)
+            elif kind == "Accounts Payable":
+                ledger.owe(PURCHASES, _number(named), -cents)
 
     def _links(self, side: Side, rows: list[Doc], party: int) -> dict[int, int]:
         """What a payment's rows pay. Raises 620 for what is not there to be paid."""
@@ -109,12 +128,11 @@ class Booker:
             if cents < 0:
                 raise Fault("2140", f"Invalid Amount. Supplied value:{row['Amount']}", "Amount")
             for link in linked:
-                number = str(link.get("TxnId", ""))
-                known = link.get("TxnType") == side.document and number.isdigit()
-                document = self.books.table(side.document).get(int(number)) if known else None
+                number, kind = str(link.get("TxnId", "")), link.get("TxnType")
+                known = kind in (side.document, side.credit) and number.isdigit()
+                document = self.books.table(str(kind)).get(int(number)) if known else None
                 if document is None or not self._may_pay(side, party, document.party):
-                    detail = "The linked transaction cannot be validated."
-                    raise Fault("620", f"TxnID Cannot Be Linked : {detail}", "TxnId")
+                    raise faults.cannot_be_linked()
                 links[document.id] = links.get(document.id, 0) + cents
         return links
 
@@ -125,14 +143,28 @@ class Booker:
         return party == payer
 
     def empty(self, entity: Entity, row: Row) -> None:
-        """Takes a transaction out of the books: links and what is owed for it."""
-        ledger = Ledger(self.unit, self.options)
+        """Takes a record out of the books: links and what is owed for it."""
         self.unit.edit(self.books.table(entity.name), row, operation=self.unit.operation_of(row))
-        if entity.name in ("Invoice", "Bill"):
-            side = SALES if entity.name == "Invoice" else PURCHASES
-            ledger.release(side, row, 0)
-            ledger.owe(side, row.party, -row.open)
-        elif entity.name in ("Payment", "BillPayment"):
-            side = SALES if entity.name == "Payment" else PURCHASES
+        if entity.kind != "transaction":
+            return
+        ledger = Ledger(self.unit, self.options)
+        side = SIDE_OF.get(entity.name)
+        if side is not None and entity.name == side.payment:
             ledger.set_payment(side, row, total=0, party=row.party, links={})
+        elif side is not None:
+            ledger.release(side, row, 0)
+            ledger.owe(side, row.party, row.open if entity.name == side.credit else -row.open)
+        if entity.name == "JournalEntry":
+            self._journal(ledger, row.doc or {}, -1)
+        self.linker.link(entity.name, row, own_links(row.doc or {}), {})
         ledger.finish()
+
+
+def _party(doc: Doc) -> int:
+    """The customer or vendor a transaction is about; 0 where there is none."""
+    return _number(doc.get("CustomerRef") or doc.get("VendorRef"))
+
+
+def _number(reference: Doc | None) -> int:
+    value = str((reference or {}).get("value") or "")
+    return int(value) if value.isdigit() else 0

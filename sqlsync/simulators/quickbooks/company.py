@@ -14,7 +14,13 @@ from typing import Any
 
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks import documents, faults, forms
-from sqlsync.simulators.quickbooks.entities import EMPTY, Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entities import (
+    NOT_ASKED,
+    NOT_IN_CDC,
+    Entity,
+    entity_by_word,
+    entity_by_wrapper,
+)
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
@@ -33,7 +39,6 @@ from sqlsync.simulators.quickbooks.values import (
 from sqlsync.simulators.quickbooks.writer import Writer, Written
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]+")
-_NO_CDC = frozenset({"journalcode", "timeactivity", "taxagency", "taxcode", "taxrate"})
 _WRITE_OPERATIONS = frozenset({"create", "update", "delete", "void"})
 APPLIED_MAX = 10_000
 
@@ -68,6 +73,7 @@ class Company:
     def read(self, entity: Entity, record_id: str) -> bytes:
         if entity.name == "CompanyInfo" and record_id == self.realm_id:
             record_id = "1"
+        self._check_plan(entity)
         row = self.find(entity, record_id)
         return self._enveloped(entity, row)
 
@@ -85,10 +91,9 @@ class Company:
     def _query(self, text: str) -> bytes:
         query = parse(text)
         entity = entity_by_word().get(query.entity.lower())
-        if entity is None and query.entity.lower() in EMPTY:
-            return b'{"totalCount":0}' if query.counts else b"{}"
-        if entity is None:
+        if entity is None or entity.name in NOT_ASKED:
             raise invalid(f"Invalid context declaration: {query.entity}")
+        self._check_plan(entity)
         if query.columns and not self.options.column_lists:
             raise invalid(f"Property {query.columns[0]} not found for Entity {entity.name}")
         found = select(
@@ -111,7 +116,43 @@ class Company:
         tail = b'"startPosition":%d,"maxResults":%d' % (query.start, len(found.rows))
         if entity.name in self.options.total_count_for:
             tail += b',"totalCount":%d' % found.total
-        return b'{"%b":%b,%b}' % (entity.name.encode(), join_json(records), tail)
+        return b'{"%b":%b,%b}' % (entity.wrapper.encode(), join_json(records), tail)
+
+    def _check_plan(self, entity: Entity) -> None:
+        if entity.name in self.options.features_missing:
+            raise faults.feature_missing(entity.name)
+
+    def classifications(self, parts: list[str], level: str | None) -> bytes:
+        """TaxClassification: `/`, `/{id}`, `/{parent}/children`, `?level=`."""
+        table = self.books.table("TaxClassification")
+        docs = [table.rows[number].doc or {} for number in table.ids]
+        if len(parts) == 1:
+            found = [doc for doc in docs if doc["id"] == parts[0]]
+            if not found:
+                raise faults.not_found()
+            return b'{"TaxClassification":%b,"time":%b}' % (encode(found[0]), self._time())
+        if parts:
+            docs = [doc for doc in docs if (doc.get("parentRef") or {}).get("value") == parts[0]]
+        if level is not None:
+            docs = [doc for doc in docs if doc["level"] == level]
+        return b'{"QueryResponse":{"TaxClassification":%b},"time":%b}' % (
+            encode(docs),
+            self._time(),
+        )
+
+    def rate(self, source: str, day: str) -> bytes:
+        """The exchange rate of a day, or the latest before it."""
+        known = [
+            row
+            for row in self.books.table("ExchangeRate").rows.values()
+            if row.doc is not None
+            and row.doc["SourceCurrencyCode"] == source
+            and row.doc["AsOfDate"] <= (day or self.clock.today().isoformat())
+        ]
+        if not known:
+            raise faults.not_found()
+        latest = max(known, key=lambda row: str((row.doc or {})["AsOfDate"]))
+        return self._enveloped(entity_by_word()["exchangerate"], latest)
 
     def _chosen(self, entity: Entity, row: Row, query: Query) -> bytes:
         """A record with the columns of a column list alone."""
@@ -124,7 +165,8 @@ class Company:
                 raise invalid(f"Property {column} not found for Entity {entity.name}")
             if top in members:
                 chosen[members[top]] = whole[members[top]]
-        chosen["Id"] = whole["Id"]
+        if "Id" in whole:
+            chosen["Id"] = whole["Id"]
         return encode(chosen)
 
     def cdc(self, names: str, since_text: str) -> bytes:
@@ -146,11 +188,9 @@ class Company:
         parts: list[bytes] = []
         for word in names.split(","):
             entity = entity_by_word().get(word.strip().lower())
-            if word.strip().lower() in EMPTY and word.strip().lower() not in _NO_CDC:
-                parts.append(b"{}")
-                continue
-            if entity is None or entity.resource in _NO_CDC:
+            if entity is None or entity.name in NOT_IN_CDC:
                 raise Fault("2000", f"Object Name: {word.strip()}", "entities")
+            self._check_plan(entity)
             part, used = self._changes(entity, since, room)
             room -= used
             parts.append(part)
@@ -179,7 +219,7 @@ class Company:
         tail = b'"startPosition":1,"maxResults":%d' % len(records)
         if entity.name in self.options.total_count_for:
             tail += b',"totalCount":%d' % len(records)
-        return b'{"%b":%b,%b}' % (entity.name.encode(), join_json(records), tail), len(records)
+        return b'{"%b":%b,%b}' % (entity.wrapper.encode(), join_json(records), tail), len(records)
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -241,10 +281,10 @@ class Company:
         operation = str(item.get("operation", "")).lower()
         if operation not in _WRITE_OPERATIONS:
             raise faults.unsupported(operation)
-        named = [name for name in item if name.lower() in entity_by_word()]
+        named = [name for name in item if name.lower() in entity_by_wrapper()]
         if len(named) != 1:
             raise Fault("2000", f"Object Name: {', '.join(sorted(set(item)))}")
-        entity = entity_by_word()[named[0].lower()]
+        entity = entity_by_wrapper()[named[0].lower()]
         include = str(item.get("optionsData", ""))
         key = f"{requestid}/{item.get('bId')}" if requestid else None
         body = item[named[0]]
@@ -288,7 +328,7 @@ class Company:
             record = encode({"domain": "QBO", "status": "Deleted", "Id": str(written.id)})
         else:
             record = documents.render(self.books, name, written.row)
-        return b'"%b":%b' % (name.encode(), record)
+        return b'"%b":%b' % (written.entity.wrapper.encode(), record)
 
     def _once(self, key: str | None, work: Callable[[], bytes]) -> bytes:
         """Carries out `work`, or gives the first answer to the same key again."""
@@ -319,7 +359,7 @@ class Company:
 
     def _enveloped(self, entity: Entity, row: Row) -> bytes:
         record = documents.render(self.books, entity.name, row)
-        return b'{"%b":%b,"time":%b}' % (entity.name.encode(), record, self._time())
+        return b'{"%b":%b,"time":%b}' % (entity.wrapper.encode(), record, self._time())
 
     def _time(self) -> bytes:
         return b'"%b"' % envelope_time(self.clock.now()).encode()

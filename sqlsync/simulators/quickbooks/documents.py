@@ -11,17 +11,14 @@ from sqlsync.simulators.quickbooks.store import Books, Links, Row
 from sqlsync.simulators.quickbooks.values import Doc, decode, encode, money, timestamp
 
 _HEAD = ("domain", "sparse", "Id", "SyncToken", "MetaData")
+# Of records that can be generated as seeds: what `stored` leaves out.
 _COMPUTED: dict[str, tuple[str, ...]] = {
     "Customer": ("Balance", "BalanceWithJobs", "FullyQualifiedName", "Level"),
-    "Item": ("FullyQualifiedName", "Level"),
-    "Account": ("FullyQualifiedName",),
-    "Vendor": ("Balance",),
     "Invoice": ("TotalAmt", "Balance"),
-    "Bill": ("TotalAmt", "Balance", "LinkedTxn"),
-    "Payment": ("TotalAmt", "UnappliedAmt", "Line"),
-    "BillPayment": ("TotalAmt", "Line"),
-    "PurchaseOrder": ("TotalAmt",),
+    "Payment": ("TotalAmt", "UnappliedAmt", "Line", "LinkedTxn"),
 }
+_ONLY_TOTAL = ("PurchaseOrder", "Estimate", "Purchase", "Deposit", "JournalEntry")
+_PAID_AT_ONCE = ("SalesReceipt", "RefundReceipt")
 
 
 def render(books: Books, entity: str, row: Row) -> bytes:
@@ -38,6 +35,31 @@ def assemble(books: Books, entity: str, row: Row) -> Doc:
     if row.doc is None:
         found: Doc = decode(seeded.render(books, entity, row))
         return found
+    if entity in ("TaxClassification", "Entitlements"):  # nothing of what all others have
+        return row.doc
+    if entity == "ExchangeRate":
+        return {
+            "domain": "QBO",
+            "sparse": False,
+            "SyncToken": str(row.token),
+            "MetaData": {"LastUpdatedTime": timestamp(row.updated)},
+            **row.doc,
+        }
+    whole = _whole(books, entity, row)
+    if entity == "RecurringTransaction":
+        kind = whole.pop("Type")
+        return {kind: {**whole, "RecurDataRef": {"value": str(row.id)}}}
+    return whole
+
+
+def searched(books: Books, entity: str, row: Row) -> Doc:
+    """What the conditions of a query are held against: a template is not wrapped there."""
+    if entity != "RecurringTransaction":
+        return assemble(books, entity, row)
+    return {**_whole(books, entity, row), "RecurDataRef": {"value": str(row.id)}}
+
+
+def _whole(books: Books, entity: str, row: Row) -> Doc:
     return {
         "domain": "QBO",
         "sparse": False,
@@ -47,7 +69,7 @@ def assemble(books: Books, entity: str, row: Row) -> Doc:
             "CreateTime": timestamp(row.created),
             "LastUpdatedTime": timestamp(row.updated),
         },
-        **row.doc,
+        **(row.doc or {}),
         **computed(books, entity, row),
     }
 
@@ -73,6 +95,9 @@ def computed(books: Books, entity: str, row: Row) -> Doc:
         }
     if entity in ("Item", "Account"):
         return _named(books, entity, row)
+    if entity in ("Class", "Department"):
+        full = books.full_name(entity, row)
+        return {f"Sub{entity}": bool(row.parent), "FullyQualifiedName": full}
     if entity == "Vendor":
         return {"Balance": money(row.open)}
     if entity == "Invoice":
@@ -84,27 +109,43 @@ def computed(books: Books, entity: str, row: Row) -> Doc:
             "LinkedTxn": [*own, *linked],
         }
     if entity == "Bill":
-        linked = [
-            {"TxnId": str(payment), "TxnType": _bill_payment_type(books, payment)}
-            for payment, _ in row.links
-        ]
-        shown = {"TotalAmt": money(row.total), "Balance": money(row.open)}
-        return {**shown, "LinkedTxn": linked} if linked else shown
+        return _with_bill_payments(books, row)
+    if entity == "VendorCredit":
+        return _with_bill_payments(books, row)
+    if entity == "CreditMemo":
+        left = money(row.open)
+        return {"TotalAmt": money(row.total), "RemainingCredit": left, "Balance": left}
     if entity == "Payment":
-        return {
+        shown: Doc = {
             "TotalAmt": money(row.total),
             "UnappliedAmt": money(row.open),
             "Line": payment_lines(books, row.links),
         }
+        if row.deposit:
+            shown["LinkedTxn"] = [{"TxnId": str(row.deposit), "TxnType": "Deposit"}]
+        return shown
     if entity == "BillPayment":
-        lines = [
-            {"Amount": money(cents), "LinkedTxn": [{"TxnId": str(bill), "TxnType": "Bill"}]}
-            for bill, cents in row.links
-        ]
+        lines = []
+        for number, cents in row.links:
+            kind = "Bill" if books.table("Bill").get(number) else "VendorCredit"
+            link = {"TxnId": str(number), "TxnType": kind}
+            lines.append({"Amount": money(cents), "LinkedTxn": [link]})
         return {"TotalAmt": money(row.total), "Line": lines}
-    if entity == "PurchaseOrder":
+    if entity in _ONLY_TOTAL:
         return {"TotalAmt": money(row.total)}
+    if entity in _PAID_AT_ONCE:
+        return {"TotalAmt": money(row.total), "Balance": 0}
     return {}
+
+
+def _with_bill_payments(books: Books, row: Row) -> Doc:
+    linked = [
+        {"TxnId": str(payment), "TxnType": _bill_payment_type(books, payment)}
+        for payment, _ in row.links
+    ]
+    own = (row.doc or {}).get("LinkedTxn", [])
+    shown: Doc = {"TotalAmt": money(row.total), "Balance": money(row.open)}
+    return {**shown, "LinkedTxn": [*own, *linked]} if own or linked else shown
 
 
 def _named(books: Books, entity: str, row: Row) -> Doc:
@@ -124,7 +165,8 @@ def payment_lines(books: Books, links: Links) -> list[Doc]:
     """A payment's rows, with the name/value list the service adds to each."""
     lines: list[Doc] = []
     for invoice_id, cents in links:
-        invoice = books.row("Invoice", invoice_id)
+        kind = "Invoice" if books.table("Invoice").get(invoice_id) else "CreditMemo"
+        invoice = books.row(kind, invoice_id)
         facts = {
             "txnId": str(invoice_id),
             "txnOpenBalance": f"{invoice.total // 100}.{invoice.total % 100:02d}",
@@ -133,7 +175,7 @@ def payment_lines(books: Books, links: Links) -> list[Doc]:
         lines.append(
             {
                 "Amount": money(cents),
-                "LinkedTxn": [{"TxnId": str(invoice_id), "TxnType": "Invoice"}],
+                "LinkedTxn": [{"TxnId": str(invoice_id), "TxnType": kind}],
                 "LineEx": {"any": [_name_value(name, value) for name, value in facts.items()]},
             }
         )

@@ -1,20 +1,20 @@
 """What the simulator knows of each entity: its paths, its properties, its rules of form.
 
 Lengths, enumerations, references and filterable fields come from the shared catalog; the names
-a body may hold from `known_properties.toml`; a few entities the product does not mirror (bills,
-terms, tax codes) are described here, thinly.
+a body may hold from `known_properties.toml`. What may be done with an entity and what it requires
+is written down here once more, so that one mistake is not made twice.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
 from schema.loader import load_catalog
-from schema.model import ColumnType, FieldSpec, ObjectSpec, Writable
+from schema.model import FieldSpec, ObjectSpec, Writable
 
 Path = tuple[str, ...]
 
@@ -26,162 +26,141 @@ class Entity:
     name: str  # "BillPayment": wrapper key and query name
     resource: str  # "billpayment"
     table: str  # "bill_payment": what references call it
-    kind: str  # transaction | name_list | other
+    kind: str  # transaction | name_list | singleton | other
     operations: frozenset[str]
     fields: Mapping[Path, FieldSpec]
     rows: Mapping[Path, Mapping[Path, FieldSpec]]  # list -> fields of its elements
     required: tuple[str, ...]  # top members, on create and full update
+    wrapper: str  # key of a record in answers and batches: mostly the name
 
     def can(self, operation: str) -> bool:
         return operation in self.operations
 
 
-# Entities of the service of which these books hold none: questions answer empty.
-EMPTY = {
-    name.lower(): name
-    for name in (
-        "Attachable",
-        "Budget",
-        "Class",
-        "CompanyCurrency",
-        "CreditCardPayment",
-        "CreditMemo",
-        "CustomerType",
-        "Department",
-        "Deposit",
-        "Estimate",
-        "ExchangeRate",
-        "JournalCode",
-        "JournalEntry",
-        "Purchase",
-        "RecurringTransaction",
-        "RefundReceipt",
-        "ReimburseCharge",
-        "SalesReceipt",
-        "TaxAgency",
-        "TaxPayment",
-        "TaxRate",
-        "TimeActivity",
-        "Transfer",
-        "VendorCredit",
-    )
-}
-
+# Top members that a create and a full update must have.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "Account": ("Name",),
-    "Item": ("Name",),
-    "Invoice": ("CustomerRef", "Line"),
-    "Payment": ("CustomerRef", "TotalAmt"),
-    "PurchaseOrder": ("VendorRef", "APAccountRef", "Line"),
     "Bill": ("VendorRef", "Line"),
     "BillPayment": ("VendorRef", "PayType", "TotalAmt", "Line"),
+    "Budget": ("Name", "StartDate", "EndDate"),
+    "Class": ("Name",),
+    "CompanyCurrency": ("Code",),
+    "CompanyInfo": ("CompanyName", "CompanyAddr"),
+    "CreditCardPayment": ("CreditCardAccountRef", "BankAccountRef", "Amount"),
+    "CreditMemo": ("CustomerRef", "Line"),
+    "Department": ("Name",),
+    "Deposit": ("DepositToAccountRef", "Line"),
+    "Estimate": ("CustomerRef", "Line"),
+    "ExchangeRate": ("SourceCurrencyCode", "AsOfDate", "Rate"),
+    "Invoice": ("CustomerRef", "Line"),
+    "Item": ("Name",),
+    "JournalCode": ("Name",),
+    "JournalEntry": ("Line",),
+    "Payment": ("CustomerRef", "TotalAmt"),
+    "PaymentMethod": ("Name",),
+    "Purchase": ("AccountRef", "PaymentType", "Line"),
+    "PurchaseOrder": ("VendorRef", "APAccountRef", "Line"),
+    "RefundReceipt": ("DepositToAccountRef", "Line"),
+    "SalesReceipt": ("CustomerRef", "Line"),
+    "TaxAgency": ("DisplayName",),
+    "Term": ("Name",),
+    "TimeActivity": ("NameOf",),
+    "Transfer": ("FromAccountRef", "ToAccountRef", "Amount"),
+    "VendorCredit": ("VendorRef", "Line"),
 }
 
-# Everything a client may do with an entity besides reading and asking.
+# Everything a client may do with an entity besides reading and asking; in brackets its kind.
+# Source: Intuit, reference pages of each entity.
 OPERATIONS: dict[str, str] = {
-    "Account": "create update deactivate",
-    "Customer": "create update deactivate",
-    "Vendor": "create update deactivate",
-    "Employee": "create update deactivate",
-    "Item": "create update deactivate",
-    "Invoice": "create update delete void send pdf",
-    "Payment": "create update delete void send pdf",
-    "Bill": "create update delete",
-    "BillPayment": "create update delete void",
-    "PurchaseOrder": "create update delete send pdf",
-    "Term": "",
-    "TaxCode": "",
-    "PaymentMethod": "",
-    "CompanyInfo": "",
-    "Preferences": "",
+    "Account": "[name_list] create update deactivate",
+    "Attachable": "[other] create update delete",
+    "Bill": "[transaction] create update delete",
+    "BillPayment": "[transaction] create update delete void",
+    "Budget": "[other] create update delete",
+    "Class": "[name_list] create update deactivate",
+    "CompanyCurrency": "[name_list] create update deactivate",
+    "CompanyInfo": "[singleton] update",
+    "CreditCardPayment": "[transaction] create update delete",
+    "CreditMemo": "[transaction] create update delete send pdf",
+    "Customer": "[name_list] create update deactivate",
+    "CustomerType": "[name_list]",
+    "Department": "[name_list] create update deactivate",
+    "Deposit": "[transaction] create update delete",
+    "Employee": "[name_list] create update deactivate",
+    "Entitlements": "[singleton]",  # at an address of its own, in XML
+    "Estimate": "[transaction] create update delete send pdf",
+    "ExchangeRate": "[other] create update",  # one that is not there yet is set in the same way
+    "Invoice": "[transaction] create update delete void send pdf",
+    "Item": "[name_list] create update deactivate",
+    "JournalCode": "[name_list] create update",
+    "JournalEntry": "[transaction] create update delete",
+    "Payment": "[transaction] create update delete void send pdf",
+    "PaymentMethod": "[name_list] create update deactivate",
+    "Preferences": "[singleton] update",
+    "Purchase": "[transaction] create update delete",
+    "PurchaseOrder": "[transaction] create update delete send pdf",
+    "RecurringTransaction": "[other] create delete",
+    "RefundReceipt": "[transaction] create update delete send pdf",
+    "ReimburseCharge": "[transaction]",
+    "SalesReceipt": "[transaction] create update delete void send pdf",
+    "TaxAgency": "[name_list] create",
+    "TaxClassification": "[other]",
+    "TaxCode": "[name_list]",
+    "TaxPayment": "[transaction]",
+    "TaxRate": "[name_list]",
+    "Term": "[name_list] create update deactivate",
+    "TimeActivity": "[transaction] create update delete",
+    "Transfer": "[transaction] create update delete",
+    "Vendor": "[name_list] create update deactivate",
+    "VendorCredit": "[transaction] create update delete",
 }
-
-
-def _text(path: str, **more: object) -> FieldSpec:
-    return _spec(path, ColumnType.TEXT, **more)
-
-
-def _spec(path: str, type: ColumnType, **more: object) -> FieldSpec:
-    return FieldSpec(column=path, path=tuple(path.split(".")), type=type, **more)  # type: ignore[arg-type]
-
-
-_EVERY = (
-    _text("Id", filterable=True, writable=Writable.NEVER),
-    _text("SyncToken", writable=Writable.NEVER),
-    _spec("MetaData.CreateTime", ColumnType.TIMESTAMPTZ, filterable=True, writable=Writable.NEVER),
-    _spec(
-        "MetaData.LastUpdatedTime",
-        ColumnType.TIMESTAMPTZ,
-        filterable=True,
-        writable=Writable.NEVER,
-    ),
+NOT_ASKED = frozenset({"Entitlements", "TaxClassification"})  # not in the query language
+NOT_IN_CDC = frozenset(
+    (
+        *(
+            "JournalCode",
+            "TimeActivity",
+            "TaxAgency",
+            "TaxCode",
+            "TaxRate",
+        ),  # the reference says so
+        *("Entitlements", "TaxClassification", "TaxPayment", "ReimburseCharge"),  # unverified
+    )
 )
-_NAMED = (
-    _text("Name", filterable=True),
-    _spec("Active", ColumnType.BOOLEAN, filterable=True),
+WITHOUT_WEBHOOK = frozenset(
+    (
+        *("Attachable", "CompanyInfo", "CreditCardPayment", "CustomerType", "Entitlements"),
+        "ExchangeRate",
+        *("RecurringTransaction", "ReimburseCharge", "TaxClassification", "TaxCode"),
+        *("TaxPayment", "TaxRate"),
+    )
 )
-_FOREIGN: dict[str, tuple[FieldSpec, ...]] = {
-    "Bill": (
-        _text("VendorRef.value", references="vendor", filterable=True),
-        _text("APAccountRef.value", references="account", filterable=True),
-        _text("SalesTermRef.value", filterable=True),
-        _text("DocNumber", max_length=21, filterable=True),
-        _text("PrivateNote", max_length=4000),
-        _spec("TxnDate", ColumnType.DATE, filterable=True),
-        _spec("DueDate", ColumnType.DATE, filterable=True),
-        _spec("TotalAmt", ColumnType.NUMERIC, filterable=True, writable=Writable.NEVER),
-        _spec("Balance", ColumnType.NUMERIC, filterable=True, writable=Writable.NEVER),
-        _spec("HomeBalance", ColumnType.NUMERIC, writable=Writable.NEVER),
-        _spec("ExchangeRate", ColumnType.NUMERIC),
-    ),
-    "Term": _NAMED,
-    "TaxCode": _NAMED,
-    "PaymentMethod": _NAMED,
-    "CompanyInfo": (_text("CompanyName", filterable=True),),
-    "Preferences": (),
-}
-_BILL_ROWS: dict[Path, Mapping[Path, FieldSpec]] = {
-    ("Line",): {
-        field.path: field
-        for field in (
-            _text("DetailType"),
-            _spec("Amount", ColumnType.NUMERIC),
-            _spec("LinkedTxn", ColumnType.JSONB),
-            _text("ItemBasedExpenseLineDetail.BillableStatus"),
-            _text("AccountBasedExpenseLineDetail.BillableStatus"),
-            _text("ItemBasedExpenseLineDetail.TaxCodeRef.value", references="tax_code"),
-            _text("AccountBasedExpenseLineDetail.TaxCodeRef.value", references="tax_code"),
-            _text("Description", max_length=4000),
-            _text("ItemBasedExpenseLineDetail.ItemRef.value", references="item"),
-            _spec("ItemBasedExpenseLineDetail.Qty", ColumnType.NUMERIC),
-            _spec("ItemBasedExpenseLineDetail.UnitPrice", ColumnType.NUMERIC),
-            _text("ItemBasedExpenseLineDetail.CustomerRef.value", references="customer"),
-            _text("AccountBasedExpenseLineDetail.AccountRef.value", references="account"),
-            _text("AccountBasedExpenseLineDetail.CustomerRef.value", references="customer"),
-        )
-    }
-}
+_WRAPPERS = {"CreditCardPayment": "CreditCardPaymentTxn"}
 
 
-def _snake(name: str) -> str:
-    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
+def _fields(name: str, spec: ObjectSpec) -> dict[Path, FieldSpec]:
+    """Of a rate, which has no Id, the members of its key are the client's to say."""
+    found = {f.path: f for f in spec.fields}
+    if name == "ExchangeRate":
+        del found["Id",]
+        for key in ("SourceCurrencyCode", "AsOfDate"):
+            found[key,] = replace(found[key,], writable=Writable.ALWAYS)
+    return found
 
 
-def _entity(name: str, spec: ObjectSpec | None) -> Entity:
-    declared = spec.fields if spec else _FOREIGN[name]
-    rows: dict[Path, Mapping[Path, FieldSpec]] = dict(_BILL_ROWS) if name == "Bill" else {}
-    for child in spec.children if spec else ():
-        rows[child.path] = {field.path: field for field in child.fields}
-    kind = "transaction" if "delete" in OPERATIONS[name] else "name_list"
+def _entity(name: str, spec: ObjectSpec) -> Entity:
+    kind, *operations = OPERATIONS[name].split()
+    asked = () if name in NOT_ASKED else ("query",)
     return Entity(
         name=name,
         resource=name.lower(),
-        table=_snake(name),
-        kind=kind if name not in ("CompanyInfo", "Preferences") else "other",
-        operations=frozenset((*OPERATIONS[name].split(), "read", "query")),
-        fields={field.path: field for field in (*_EVERY, *declared)},
-        rows=rows,
+        table=spec.table,
+        kind=kind.strip("[]"),
+        operations=frozenset((*operations, "read", *asked)),
+        fields=_fields(name, spec),
+        rows={child.path: {f.path: f for f in child.fields} for child in spec.children},
         required=REQUIRED.get(name, ()),
+        wrapper=_WRAPPERS.get(name, name),
     )
 
 
@@ -189,13 +168,25 @@ def _entity(name: str, spec: ObjectSpec | None) -> Entity:
 def entities() -> dict[str, Entity]:
     """Every entity by name, in the order of the table above."""
     catalog = {spec.api_name: spec for spec in load_catalog("quickbooks").objects}
-    return {name: _entity(name, catalog.get(name)) for name in OPERATIONS}
+    return {name: _entity(name, catalog[name]) for name in OPERATIONS}
 
 
 @cache
 def entity_by_word() -> dict[str, Entity]:
     """By the lower-case name, which is both the path segment and the query name."""
     return {entity.resource: entity for entity in entities().values()}
+
+
+@cache
+def entity_of_table(table: str) -> Entity | None:
+    """By what references call it."""
+    return next((entity for entity in entities().values() if entity.table == table), None)
+
+
+@cache
+def entity_by_wrapper() -> dict[str, Entity]:
+    """By the lower-case key of a record in a body; by the name too, where that is another."""
+    return entity_by_word() | {e.wrapper.lower(): e for e in entities().values()}
 
 
 Known = Mapping[str, str]  # property -> type of its value, "" where it is a plain value

@@ -31,8 +31,12 @@ MESSAGES: dict[str, str] = {
     "2170": "Invalid Enumeration",
     "2190": "Invalid Date Range",
     "2210": "Invalid Email Address format",
+    "2220": "Invalid Currency Type",
     "2230": "Invalid Boolean",
     "2250": "Missing Lines",
+    "2260": "Missing PostingType",
+    "2290": "Negative Amount",
+    "2300": "Amount on debits not equal to credits",
     "2500": "Invalid Reference Id",
     "4000": "Error parsing query",
     "4001": "Invalid query",
@@ -45,15 +49,18 @@ MESSAGES: dict[str, str] = {
     "6080": "No Name Provided",
     "6090": "Discount line incomplete",
     "6140": "Duplicate Document Number Error",
+    "6150": "ParentRef required",
     "6180": "Sub Level Limit",
     "6190": "Invalid Company Status",
     "6200": "Account Period Closed",
     "6210": "Account Period Closed",
     "6220": "Delete List Has Balance Error",
     "6240": "Duplicate Name Exists Error",
+    "6310": "Missing Customer",
     "6420": "Email address is required",
     "6430": "Invalid account type used",
     "6440": "Transaction Detail Information Required",
+    "6540": "Deposited Transaction cannot be changed",
     "10000": "An application error has occurred while processing your request",
 }
 
@@ -166,6 +173,27 @@ def business(text: str) -> Fault:
 
 def wrong_amount(value: object) -> Fault:
     return Fault("6070", f"Amount is not equal to UnitPrice * Qty. Supplied value:{value}")
+
+
+def cannot_be_linked() -> Fault:
+    detail = "The linked transaction cannot be validated."
+    return Fault("620", f"TxnID Cannot Be Linked : {detail}", "TxnId")
+
+
+def deposited() -> Fault:
+    return Fault(
+        "6540",
+        "This transaction has been deposited. If you want to change or delete it, you must first "
+        "edit the deposit it appears on and remove it.",
+    )
+
+
+def feature_missing(entity: str) -> Fault:
+    return Fault(
+        "5030",
+        f"Feature Not Supported : {entity} is not supported by this company's subscription or "
+        "settings.",
+    )
 
 
 def duplicate_number(number: str, entity: str, record_id: int) -> Fault:

@@ -28,7 +28,7 @@ REFERENCE = frozenset({"value", "name", "type"})
 
 def check_properties(entity: Entity, body: Doc) -> None:
     """Raises 2010 for the first name the service does not know."""
-    _check_known(entity.name, body, top=True)
+    _check_known(entity.wrapper, body, top=True)
 
 
 def _check_known(type: str, value: Any, *, top: bool = False) -> None:
@@ -177,7 +177,7 @@ def read_id(body: Doc) -> int:
     value = body.get("Id")
     if value is None:
         raise faults.missing("Id")
-    if isinstance(value, bool) or not str(value).isdigit() or len(str(value)) > 18:
+    if isinstance(value, bool) or not str(value).isdigit() or len(str(value)) > 19:
         raise faults.invalid_id(value)
     return int(str(value))
 

@@ -1,7 +1,7 @@
 """A believable company of any size from a seed: the same arguments, the same books.
 
 Lists first, then two years of invoices, payments, bills, bill payments and purchase orders.
-Every balance follows from the documents, to the cent.
+Every balance follows from the documents, to the cent. A few records of every other entity.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlsync.simulators.quickbooks.generate_lists import (
     add_lists,
     add_vendors,
 )
+from sqlsync.simulators.quickbooks.generate_more import add_more_business, add_more_lists
 from sqlsync.simulators.quickbooks.store import Books
 
 
@@ -32,10 +33,12 @@ def generate(customers: int, invoices: int, seed: int, today: date, now: int) ->
     calendar = Calendar.before(today)
     start = calendar.mornings[0] - 86400
     add_lists(books, start)
+    add_more_lists(books, start)
     add_customers(books, random, customers, start)
     add_vendors(books, random, max(4, min(customers // 20, 2000)) if customers else 0, start)
     add_employees(books, random, max(3, min(customers // 40, 300)) if customers else 0, start)
     add_company(books, today, start)
     if invoices:
         add_transactions(books, random, invoices, calendar, now)
+    add_more_business(books, today)
     return books

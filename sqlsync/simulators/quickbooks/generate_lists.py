@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlsync.simulators.quickbooks import names, seeded
 from sqlsync.simulators.quickbooks.accounts import classification
+from sqlsync.simulators.quickbooks.entitlements import plan
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc, encode, money
 
@@ -224,6 +225,7 @@ def add_company(books: Books, today: date, at: int) -> None:
         "CountrySubDivisionCode": "CA",
         "PostalCode": "94901",
     }
+    start = (today - timedelta(days=HISTORY_DAYS + 1)).isoformat()
     info: Doc = {
         "CompanyName": "Lakeside Bicycle Works",
         "LegalName": "Lakeside Bicycle Works LLC",
@@ -232,7 +234,7 @@ def add_company(books: Books, today: date, at: int) -> None:
         "LegalAddr": address,
         "CustomerCommunicationEmailAddr": {"Address": "office@lakesidebikes.example"},
         "PrimaryPhone": {"FreeFormNumber": "(415) 555-0100"},
-        "CompanyStartDate": (today - timedelta(days=HISTORY_DAYS + 1)).isoformat(),
+        "CompanyStartDate": start,
         "FiscalYearStartMonth": "January",
         "Country": "US",
         "Email": {"Address": "office@lakesidebikes.example"},
@@ -293,4 +295,5 @@ def add_company(books: Books, today: date, at: int) -> None:
             ]
         },
     }
+    books.insert("Entitlements", Row(1, created=at, updated=at, doc=plan(start)))
     books.insert("Preferences", Row(1, token=5, created=at, updated=at, doc=preferences))

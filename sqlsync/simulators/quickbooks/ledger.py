@@ -1,9 +1,11 @@
-"""Who owes what: payments applied to documents, and the balances of customers and vendors.
+"""Who owes what: payments applied to documents, credits used up, balances of parties.
 
 At any time, to the cent: a document's `open` is its total less its deposit and what is linked
-to it; a payment's `open` is its total less what it is linked to; a party's `open` is the sum of
-its documents' less the sum of its payments' (and an opening balance). Changes are booked on a
-Unit, so a refusal in the middle leaves nothing behind.
+to it; a credit's (credit memo, vendor credit) is its total less what payments use of it; a
+payment's is its total and the credits it uses, less the documents it pays; a party's is the sum
+of its documents' less those of its payments and credits (and an opening balance, and what
+journal entries booked). Changes are booked on a Unit, so a refusal in the middle leaves nothing
+behind.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.store import Links, Row
+from sqlsync.simulators.quickbooks.store import Links, Row, Table
 from sqlsync.simulators.quickbooks.unit import Unit
 
 
@@ -23,11 +25,17 @@ class Side:
 
     payment: str
     document: str
+    credit: str
     party: str
 
 
-SALES = Side("Payment", "Invoice", "Customer")
-PURCHASES = Side("BillPayment", "Bill", "Vendor")
+SALES = Side("Payment", "Invoice", "CreditMemo", "Customer")
+PURCHASES = Side("BillPayment", "Bill", "VendorCredit", "Vendor")
+SIDE_OF = {
+    name: side
+    for side in (SALES, PURCHASES)
+    for name in (side.payment, side.document, side.credit, side.party)
+}
 
 
 class Ledger:
@@ -50,15 +58,22 @@ class Ledger:
 
         Payments are let go where the party changes, and as far as they exceed what is due.
         """
+        self._set(side, row, total, due, party, sign=1)
+
+    def set_credit(self, side: Side, row: Row, *, total: int, party: int) -> None:
+        """A credit's total and party. Payments that use more of it use less from now on."""
+        self._set(side, row, total, total, party, sign=-1)
+
+    def _set(self, side: Side, row: Row, total: int, due: int, party: int, *, sign: int) -> None:
         if row.party != party:
             self.release(side, row, 0)
-        paid = sum(cents for _, cents in row.links)
-        if paid > due:
+        used = sum(cents for _, cents in row.links)
+        if used > due:
             self.release(side, row, max(due, 0))
-            paid = sum(cents for _, cents in row.links)
-        self.owe(side, row.party, -row.open)
-        self.owe(side, party, due - paid)
-        row.total, row.open, row.party = total, due - paid, party
+            used = sum(cents for _, cents in row.links)
+        self.owe(side, row.party, -row.open * sign)
+        self.owe(side, party, (due - used) * sign)
+        row.total, row.open, row.party = total, due - used, party
 
     def release(self, side: Side, document: Row, keep: int) -> None:
         """Unlinks payments, the latest first, until at most `keep` cents are linked."""
@@ -72,17 +87,29 @@ class Ledger:
             wanted = dict(payment.links)
             wanted[document.id] = cents - freed
             self.unit.edit(self.books.table(side.payment), payment)
+            self._uncover(side, payment.total, wanted)
             self.set_payment(side, payment, total=payment.total, party=payment.party, links=wanted)
+
+    def _uncover(self, side: Side, total: int, links: dict[int, int]) -> None:
+        """Less of a credit is left than a payment used: it pays that much less, the last first."""
+        excess = self._applied(side, links) - total
+        for number in reversed(list(links)):
+            if excess <= 0:
+                return
+            if self._linked(side, number)[2] > 0:
+                freed = min(links[number], excess)
+                links[number] -= freed
+                excess -= freed
 
     def set_payment(
         self, side: Side, row: Row, *, total: int, party: int, links: Mapping[int, int]
     ) -> None:
-        """A payment's total, payer and what it pays (document id -> cents).
+        """A payment's total, payer, what it pays and what it uses (document id -> cents).
 
         Raises 6000 where more is applied than was paid, or than a document has open.
         """
         wanted = {document: cents for document, cents in links.items() if cents}
-        applied = sum(wanted.values())
+        applied = self._applied(side, wanted)
         if applied > total:
             raise faults.business(
                 "The amount applied to transactions is more than the amount of the payment."
@@ -97,17 +124,29 @@ class Ledger:
         row.total, row.open, row.party = total, total - applied, party
         row.links = tuple(wanted.items())
 
-    def _apply(self, side: Side, document_id: int, payment: int, delta: int, amount: int) -> None:
+    def _applied(self, side: Side, links: Mapping[int, int]) -> int:
+        """What documents get less what credits give."""
+        return sum(cents * self._linked(side, number)[2] for number, cents in links.items())
+
+    def _linked(self, side: Side, number: int) -> tuple[Table, Row, int]:
+        """A linked document or credit, and the sign of what is linked to it."""
         table = self.books.table(side.document)
-        document = table.rows[document_id]
+        row = table.get(number)
+        if row is not None:
+            return table, row, 1
+        table = self.books.table(side.credit)
+        return table, table.rows[number], -1
+
+    def _apply(self, side: Side, document_id: int, payment: int, delta: int, amount: int) -> None:
+        table, document, sign = self._linked(side, document_id)
         if delta > document.open:
             raise faults.business(
-                f"You can't apply more than the open balance of {side.document} {document_id}."
+                f"You can't apply more than the open balance of {table.name} {document_id}."
             )
         self.unit.edit(table, document)
         document.open -= delta
         document.links = _relinked(document.links, payment, amount)
-        self.owe(side, document.party, -delta)
+        self.owe(side, document.party, -delta * sign)
 
     def finish(self) -> None:
         """Books what parties owe."""
@@ -138,7 +177,7 @@ class Ledger:
 
 
 def _relinked(links: Links, number: int, cents: int) -> Links:
-    kept = tuple((n, cents if n == number else c) for n, c in links)
+    kept = tuple((n, c) if n != number else (n, cents) for n, c in links)
     if number not in dict(links):
         kept = (*kept, (number, cents))
     return tuple((n, c) for n, c in kept if c)

@@ -22,10 +22,10 @@ SERVER_ROW = "SubTotalLineDetail"
 SPECIAL_ITEMS = frozenset({"SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID"})
 
 
-def number_rows(rows: Iterable[Doc], known: Iterable[Doc]) -> list[Doc]:
-    """Rows with Id and LineNum; known rows keep their Id, each at most once."""
+def number_rows(rows: Iterable[Doc], known: Iterable[Doc], *, first: int = 1) -> list[Doc]:
+    """Rows with Id (from `first`) and LineNum; known rows keep their Id, each at most once."""
     ids = {row["Id"] for row in known if "Id" in row}
-    last = max((int(i) for i in ids if i.isdigit()), default=0)
+    last = max((int(i) for i in ids if i.isdigit()), default=first - 1)
     numbered: list[Doc] = []
     for position, row in enumerate(rows, start=1):
         line_id = row.get("Id")

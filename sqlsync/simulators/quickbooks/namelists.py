@@ -18,23 +18,61 @@ from sqlsync.simulators.quickbooks.values import Doc
 USD: Doc = {"value": "USD", "name": "United States Dollar"}
 _SUFFIX = re.compile(r" \(deleted(?: \d+)?\)$", re.IGNORECASE)
 LEVELS = 5
-_KIND = {"Item": "product or service", "Account": "account"}
+_KIND = {
+    "Item": "product or service",
+    "Account": "account",
+    "Class": "class",
+    "Department": "location",
+    "PaymentMethod": "payment method",
+    "Term": "term",
+    "TaxAgency": "tax agency",
+    "JournalCode": "journal code",
+    "CompanyCurrency": "currency",
+}
+_NOT_MARKED = frozenset({"Term", "CompanyCurrency", "JournalCode", "TaxAgency"})  # when inactive
+_WITHOUT_ACTIVE = frozenset({"JournalCode", "TaxAgency"})
+_CURRENCIES = {
+    "AUD": "Australian Dollar",
+    "CAD": "Canadian Dollar",
+    "CHF": "Swiss Franc",
+    "EUR": "Euro",
+    "GBP": "British Pound Sterling",
+    "JPY": "Japanese Yen",
+    "NZD": "New Zealand Dollar",
+    "SEK": "Swedish Krona",
+}
 
 
 def name_member(entity: str) -> str:
-    return "DisplayName" if entity in PARTIES else "Name"
+    """The member that names a record, and must be its own."""
+    if entity == "CompanyCurrency":
+        return "Code"
+    return "DisplayName" if entity in PARTIES or entity == "TaxAgency" else "Name"
 
 
 def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) -> Doc:
     """The document with everything the service fills in. `row.doc` None: it is new."""
     is_new = row.doc is None and row.seed is None
-    doc.setdefault("Active", True)
+    if entity not in _WITHOUT_ACTIVE:
+        doc.setdefault("Active", True)
     if entity in PARTIES:
         _party(entity, doc, row)
     elif entity == "Item":
         _item(doc)
-    else:
+    elif entity == "Account":
         _account(doc, is_new=is_new)
+    elif entity == "Term":
+        _term(doc)
+    elif entity == "PaymentMethod":
+        doc.setdefault("Type", "NON_CREDIT_CARD")
+    elif entity == "TaxAgency":
+        doc |= {"TaxTrackedOnSales": True, "TaxTrackedOnPurchases": False}
+        doc.setdefault("TaxAgencyConfig", "USER_DEFINED")
+    elif entity == "CompanyCurrency":
+        _currency(doc)
+    elif entity == "JournalCode":
+        doc.setdefault("Type", "Others")
+    doc.pop("SubClass", None)  # follows from the parent
     parent = _parent(books, entity, doc, row)
     _name(books, entity, doc, row, parent, options)
     return doc
@@ -113,6 +151,31 @@ def _item(doc: Doc) -> None:
         doc.setdefault("PurchaseCost", 0)
 
 
+def _term(doc: Doc) -> None:
+    """Days after the form's date, or a day of the month."""
+    kind = doc.get("Type") or ("DATE_DRIVEN" if doc.get("DayOfMonthDue") else "STANDARD")
+    doc["Type"] = kind
+    if kind == "STANDARD":
+        if doc.get("DueDays") is None:
+            raise faults.missing("DueDays")
+        doc.setdefault("DiscountDays", 0)
+        return
+    day = doc.get("DayOfMonthDue")
+    if day is None:
+        raise faults.missing("DayOfMonthDue")
+    if not 1 <= day <= 31:
+        raise Fault("2090", f"Invalid Number. Supplied value:{day}", "DayOfMonthDue")
+    for name in ("DueNextMonthDays", "DiscountDayOfMonth", "DiscountPercent"):
+        doc.setdefault(name, 0)
+
+
+def _currency(doc: Doc) -> None:
+    code = str(doc["Code"])
+    if code not in _CURRENCIES:
+        raise Fault("2220", f"Invalid Currency Type. Supplied value:{code}", "Code")
+    doc["Name"] = _CURRENCIES[code]
+
+
 def _account(doc: Doc, *, is_new: bool) -> None:
     kind, subtype = doc.get("AccountType"), doc.get("AccountSubType")
     if not kind and not subtype:
@@ -136,7 +199,10 @@ def _name(books: Books, entity: str, doc: Doc, row: Row, parent: int, options: O
     member = name_member(entity)
     name = doc[member].strip()
     was_new = not row.name
-    if doc["Active"] is False and (row.active or was_new):
+    active = doc.get("Active", True)
+    if entity in _NOT_MARKED:
+        pass
+    elif active is False and (row.active or was_new):
         _refuse_open_balance(entity, row, options)
         base = name
         name = f"{base}{options.deleted_suffix}"
@@ -144,7 +210,7 @@ def _name(books: Books, entity: str, doc: Doc, row: Row, parent: int, options: O
         while _taken(books, entity, row, parent, name):
             name = f"{base} (deleted {count})"
             count += 1
-    elif doc["Active"] is True and not was_new and not row.active:
+    elif active is True and not was_new and not row.active:
         name = _SUFFIX.sub("", name)
     if any(sign in name for sign in ":\t\n"):
         raise Fault("2040", f"Element contains invalid characters. Supplied value:{name}", member)

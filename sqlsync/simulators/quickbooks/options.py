@@ -52,6 +52,7 @@ class Options:
     closed_period_code: str = "6210"
     custom_transaction_numbers: bool = False  # true: DocNumber is only what was sent
     warn_duplicate_numbers: bool = True
+    features_missing: tuple[str, ...] = ()  # entities the plan lacks ("Class"): fault 5030
     write_refused: str | None = None  # "6190": the subscription has ended, no write passes
 
     # -- queries and change data ---------------------------------------------------------------

@@ -225,5 +225,11 @@ def _payment(books: Books, row: Row) -> str:
         f'"PaymentMethodRef":{{"value":"{seed.method}"}},"PaymentRefNum":"{20000 + row.id}",'
         f'"TotalAmt":{money_text(row.total)},"UnappliedAmt":{money_text(row.open)},'
         f'"ProcessPayment":false,"TxnDate":"{row.date}",{CURRENCY},'
-        f'"Line":[{",".join(lines)}]}}'
+        f'"Line":[{",".join(lines)}]{_on_deposit(row)}}}'
     )
+
+
+def _on_deposit(row: Row) -> str:
+    if not row.deposit:
+        return ""
+    return f',"LinkedTxn":[{{"TxnId":"{row.deposit}","TxnType":"Deposit"}}]'

@@ -174,7 +174,7 @@ def _reader(books: Books, entity: Entity, field: FieldSpec) -> Callable[[Row], A
         return fast
 
     def read(row: Row) -> Any:
-        value: Any = documents.assemble(books, entity.name, row)
+        value: Any = documents.searched(books, entity.name, row)
         for name in field.path:
             value = value.get(name) if isinstance(value, dict) else None
         return value

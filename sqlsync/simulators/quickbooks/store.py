@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 from typing import Any
 
+from sqlsync.simulators.quickbooks.entities import entities
 from sqlsync.simulators.quickbooks.values import Doc
 
 Links = tuple[tuple[int, int], ...]  # (transaction id, cents)
@@ -21,7 +22,10 @@ Links = tuple[tuple[int, int], ...]  # (transaction id, cents)
 class Row:
     """One record. `open` in cents: what is left of an invoice, bill or payment; a name's balance.
 
-    `links`: of a payment, what it pays; of an invoice or bill, what pays it.
+    `open` of a credit: what is left of it.
+    `links`: of a payment, what it pays and the credits it uses; of an invoice, bill or credit,
+    the payments it is linked to; of a deposit, what is on it; of a reimbursable charge, the
+    expense it came from.
     `doc` is never changed in place, only replaced.
     """
 
@@ -38,6 +42,7 @@ class Row:
     total: int = 0
     open: int = 0
     links: Links = ()
+    deposit: int = 0  # the deposit a payment or sales receipt is on
     doc: Doc | None = None
     seed: Any = None
     body: bytes | None = None  # rendered `doc`, until something changes
@@ -127,7 +132,9 @@ class Table:
 
 
 PARTIES = ("Customer", "Vendor", "Employee")  # one space of names
-TRANSACTIONS = ("Invoice", "Payment", "Bill", "BillPayment", "PurchaseOrder")
+NESTED = ("Item", "Account", "Class", "Department")  # names apart by parent
+LONG_IDS = ("Class", "CustomerType", "Attachable")  # theirs are long numbers
+FIRST_LONG_ID = 5_000_000_000_000_000_001
 
 
 class Books:
@@ -135,14 +142,11 @@ class Books:
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
-        for name in (*PARTIES, "Item", "Account", "Term", "TaxCode", "PaymentMethod"):
-            self.tables[name] = Table(name, "name_list")
-        for name in TRANSACTIONS:
-            self.tables[name] = Table(name, "transaction")
-        for name in ("CompanyInfo", "Preferences"):
-            self.tables[name] = Table(name, "other")
+        for entity in entities().values():
+            self.tables[entity.name] = Table(entity.name, entity.kind)
         self.next_transaction = 1
         self.next_id: dict[str, int] = dict.fromkeys(self.tables, 1)
+        self.next_id |= dict.fromkeys(LONG_IDS, FIRST_LONG_ID)
         self.names: dict[tuple[str, int, str], tuple[str, int]] = {}
         self.jobs: dict[int, set[int]] = {}  # customer -> its sub-customers
         self.forms: dict[int, str] = {}  # customer -> what seeded invoices copied from it
@@ -172,7 +176,7 @@ class Books:
         """Where a name must be unique: parties share one space, items are apart by parent."""
         if table in PARTIES:
             return ("party", 0, name.casefold())
-        return (table, parent if table in ("Item", "Account") else 0, name.casefold())
+        return (table, parent if table in NESTED else 0, name.casefold())
 
     def holder_of(self, table: str, parent: int, name: str) -> tuple[str, int] | None:
         return self.names.get(self.name_key(table, parent, name))

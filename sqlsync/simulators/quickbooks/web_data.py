@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company, parse_body
-from sqlsync.simulators.quickbooks.entities import EMPTY, Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entities import Entity, entity_by_word
+from sqlsync.simulators.quickbooks.entitlements import to_xml as to_plan_xml
 from sqlsync.simulators.quickbooks.faults import Fault, GatewayFault
 from sqlsync.simulators.quickbooks.pdf import form_pdf
 from sqlsync.simulators.quickbooks.service import Service
@@ -41,6 +42,26 @@ def data_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
         seen = classify(request.method, path, params, body)
         call = _Call(service, request, seen, path, params, body, broken)
         return await spoiled(service, request, seen, call.answer, params.get("requestid"))
+
+    return endpoint
+
+
+def entitlements_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    """What the plan allows: the same token, another address, and XML whatever was asked for."""
+
+    async def endpoint(request: Request) -> Response:
+        seen = Seen("GET", request.url.path, "entitlements", "read")
+
+        def answer() -> Response:
+            realm = request.path_params["realm"]
+            try:
+                company = service.enter(realm, _bearer(request), is_batch=False)
+            except GatewayFault as fault:
+                return refused(service, request, fault)
+            record = company.books.row("Entitlements", 1).doc or {}
+            return Response(to_plan_xml(record), media_type="application/xml;charset=UTF-8")
+
+        return await spoiled(service, request, seen, answer)
 
     return endpoint
 
@@ -193,11 +214,6 @@ class _Call:
             return company.cdc(self.params.get("entities", ""), self.params.get("changedSince", ""))
         if operation == "batch":
             return company.batch(self.body, self.params.get("requestid"))
-        if first in EMPTY:
-            if self.request.method == "GET":
-                raise faults.not_found()
-            detail = f"{EMPTY[first]} cannot be written to these books."
-            raise Fault("5030", f"Feature Not Supported : {detail}")
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None
@@ -223,6 +239,13 @@ class _Call:
         )
 
     def _get(self, company: Company, entity: Entity) -> bytes | Response | None:
+        if entity.name == "Entitlements":
+            return None
+        if entity.name == "TaxClassification":
+            return company.classifications(self.parts[1:], self.params.get("level"))
+        if entity.name == "ExchangeRate" and len(self.parts) == 1:
+            params = {name.lower(): value for name, value in self.params.items()}
+            return company.rate(params.get("sourcecurrencycode", ""), params.get("asofdate", ""))
         if len(self.parts) == 3:
             if self.parts[2] != "pdf" or not entity.can("pdf"):
                 return None

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from sqlsync.simulators.quickbooks.entities import WITHOUT_WEBHOOK
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
@@ -145,6 +146,8 @@ class Sender:
         if self.url is None:
             return
         for change in changes:
+            if change.entity in WITHOUT_WEBHOOK:
+                continue
             if change.operation == "Balance" and not self.options.webhook_customer_on_balance:
                 continue
             operation = change.operation

@@ -12,7 +12,14 @@ from datetime import date
 from functools import cache
 
 from schema.model import Writable
-from sqlsync.simulators.quickbooks import documents, faults, forms, lines
+from sqlsync.simulators.quickbooks import (
+    documents,
+    faults,
+    filling_others,
+    forms,
+    lines,
+    recurring,
+)
 from sqlsync.simulators.quickbooks.booking import Booker
 from sqlsync.simulators.quickbooks.checks import check_period, check_references, check_token
 from sqlsync.simulators.quickbooks.completing import Completer
@@ -21,7 +28,7 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
-from sqlsync.simulators.quickbooks.values import Doc, timestamp
+from sqlsync.simulators.quickbooks.values import Doc, money, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +54,31 @@ class Writer:
 
     def save(self, entity: Entity, body: Doc, *, allow_duplicate_number: bool = False) -> Written:
         """Creates (no Id) or updates, sparsely or in full."""
+        if entity.name == "ExchangeRate":
+            body = self._known_rate(body)
         if body.get("Id") in (None, ""):
             if not entity.can("create"):
                 raise faults.unsupported("create")
+            create = self._create_template if entity.name == recurring.NAME else self._create
             return self._within(
-                lambda unit: self._create(unit, entity, body, allow_duplicate_number)
+                lambda unit: create(unit, entity, body, allow_duplicate_number), entity
             )
         if not entity.can("update"):
             raise faults.unsupported("update")
-        return self._within(lambda unit: self._update(unit, entity, body, allow_duplicate_number))
+        return self._within(
+            lambda unit: self._update(unit, entity, body, allow_duplicate_number), entity
+        )
 
     def delete(self, entity: Entity, body: Doc) -> Written:
         if not entity.can("delete"):
             raise faults.unsupported("delete")
 
+        if entity.name == recurring.NAME and "Id" not in body:
+            body = recurring.unwrap(body)[1]
+
         def work(unit: Unit) -> Row:
             row = self._current(entity, body)
+            _refuse_deposited(row)
             check_period(self.options, row.date)
             Booker(unit, self.options).empty(entity, row)
             unit.remove(self.books.table(entity.name), row)
@@ -76,6 +92,7 @@ class Writer:
 
         def work(unit: Unit) -> Row:
             row = self._current(entity, body)
+            _refuse_deposited(row)
             check_period(self.options, row.date)
             doc = dict(documents.stored(self.books, entity.name, row))
             unit.edit(self.books.table(entity.name), row, operation="Void")
@@ -84,7 +101,7 @@ class Writer:
             note = doc.get("PrivateNote", "")
             if not note.startswith("Voided"):
                 doc["PrivateNote"] = f"Voided - {note}"[:4000] if note else "Voided"
-            if entity.name == "Invoice":
+            if entity.name in ("Invoice", "SalesReceipt"):
                 doc["Line"] = lines.voided(doc["Line"])
                 doc["TxnTaxDetail"] = {"TotalTax": 0}
                 doc["LinkedTxn"] = []
@@ -129,6 +146,8 @@ class Writer:
     ) -> Written:
         if self.options.write_refused == "6190":
             raise faults.subscription_ended()
+        if entity is not None and entity.name in self.options.features_missing:
+            raise faults.feature_missing(entity.name)
         unit = Unit(self.books, self.now)
         try:
             row = work(unit)
@@ -153,6 +172,40 @@ class Writer:
         Booker(unit, self.options).finish(entity, row, doc)
         return row
 
+    def _create_template(self, unit: Unit, entity: Entity, body: Doc, duplicates: bool) -> Row:
+        """A recurring transaction: completed as what it makes, and booked nowhere."""
+        made, inner = recurring.unwrap(body)
+        forms.check_properties(made, inner)
+        forms.check_required(made, inner)
+        info = recurring.schedule(inner)
+        table = self.books.table(entity.name)
+        if any(
+            ((r.doc or {}).get("RecurringInfo") or {}).get("Name") == info["Name"]
+            for r in table.rows.values()
+        ):
+            raise faults.duplicate_name("recurring transaction")
+        doc = forms.prune(forms.clean(made, inner, creating=True))
+        check_references(self.books, self.options, made, doc, {})
+        row = Row(self.books.next_id_of(entity.name))
+        completer = Completer(self.books, self.options, self.today)
+        completer.fill(made, row, doc, sent=frozenset(doc), duplicates=duplicates, is_template=True)
+        unit.main = entity.name
+        row.id = self.books.new_id(entity.name)
+        unit.add(table, row)
+        if isinstance(doc.get("TotalAmt"), int) and made.name not in ("Payment", "BillPayment"):
+            doc["TotalAmt"] = money(doc["TotalAmt"])
+        row.doc = {"Type": made.name, **doc, "RecurringInfo": info}
+        return row
+
+    def _known_rate(self, body: Doc) -> Doc:
+        """A rate is known by its currency and day; one that is there is changed."""
+        key = filling_others.rate_key(
+            str(body.get("SourceCurrencyCode")), str(body.get("AsOfDate"))[:10]
+        )
+        known = self.books.table("ExchangeRate").numbers.get(key, set())
+        rest = {name: value for name, value in body.items() if name != "Id"}
+        return rest if not known else {**rest, "Id": str(min(known))}
+
     def _update(self, unit: Unit, entity: Entity, body: Doc, duplicates: bool) -> Row:
         sparse = body.get("sparse") in (True, "true")
         forms.check_properties(entity, body)
@@ -167,6 +220,7 @@ class Writer:
                 raise faults.missing(name)
         check_references(self.books, self.options, entity, doc, old)
         check_token(row, body)
+        _refuse_deposited(row)
         check_period(self.options, row.date)
         unit.main = entity.name
         unit.edit(self.books.table(entity.name), row)
@@ -183,6 +237,9 @@ class Writer:
         return dict(old)
 
     def _merged(self, entity: Entity, old: Doc, sent: Doc, *, sparse: bool) -> Doc:
+        if entity.kind == "singleton":
+            settings: Doc = forms.prune(_deep(old, sent))
+            return settings
         if sparse:
             kept = dict(old)
             clears = self.options.sparse_null == "clears"
@@ -213,6 +270,21 @@ class Writer:
         row = self._find(entity, forms.read_id(body))
         check_token(row, body)
         return row
+
+
+def _refuse_deposited(row: Row) -> None:
+    if row.deposit:
+        raise faults.deposited()
+
+
+def _deep(old: Doc, sent: Doc) -> Doc:
+    """Settings, group by group: what a group does not mention stays."""
+    merged = dict(old)
+    for name, value in sent.items():
+        held = old.get(name)
+        both = isinstance(value, dict) and isinstance(held, dict)
+        merged[name] = _deep(held, value) if both and held is not None else value
+    return merged
 
 
 @cache

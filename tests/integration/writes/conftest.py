@@ -7,8 +7,10 @@ arithmetic; `test_engine_quickbooks` has the adapter and the simulator, over HTT
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +35,9 @@ from sqlsync.writes.engine import WriteEngine
 from sqlsync.writes.model import CancelToken, Change, WriteRequest, WriteResult
 from sqlsync.writes.sending import Patience
 from sqlsync.writes.values import decode, encode, merge
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/company_world.py
+from company_world import Company, connected_company
 
 SCHEMA = "quickbooks"
 BRISK = Patience(
@@ -355,6 +360,13 @@ async def world(books_url: str) -> AsyncIterator[World]:
                 await session.close()
             for engine in engines:
                 await engine.close()
+
+
+@pytest.fixture
+async def company(books_url: str, client_class: Any) -> AsyncIterator[Company]:
+    """A simulated company over HTTP, and a client that writes to it through the engine."""
+    async with connected_company(books_url, client_class) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from backfill.schedule import (
     connection_state,
     poll_interval,
     prompt_delay,
+    rereads_due,
     retry_delay,
 )
 
@@ -100,3 +101,14 @@ def test_a_connection_is_live_when_every_history_has_been_read(
     states: list[ObjectState], expected: str
 ) -> None:
     assert connection_state(states) == expected
+
+
+def test_what_no_feed_reports_deletions_of_is_read_again_after_a_while() -> None:
+    every = timedelta(hours=6)
+    finished = {
+        "tax_rate": NOON - every,
+        "tax_code": NOON - timedelta(days=2),
+        "time_activity": NOON - every + timedelta(seconds=1),
+    }
+    assert rereads_due(finished, NOON, every=every) == ["tax_code", "tax_rate"]
+    assert rereads_due({}, NOON, every=every) == []

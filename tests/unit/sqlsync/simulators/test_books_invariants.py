@@ -41,7 +41,7 @@ def machine(make_world: Any, make_sale: Any) -> type[RuleBasedStateMachine]:
             def everything() -> list[bytes]:
                 return [
                     documents.render(self.world.books, name, row)
-                    for name in ("Customer", "Invoice", "Payment")
+                    for name in ("Customer", "Invoice", "Payment", "CreditMemo")
                     for row in self.world.books.table(name).rows.values()
                 ]
 
@@ -72,6 +72,33 @@ def machine(make_world: Any, make_sale: Any) -> type[RuleBasedStateMachine]:
                 ref = {"value": payer_id if payer % 4 else self.customers[0]["Id"]}
                 self.attempt("Payment", CustomerRef=ref, TotalAmt=total + part, Line=rows)
 
+        @rule(customer=PICKS, amount=AMOUNTS)
+        def credit(self, customer: int, amount: Decimal) -> None:
+            ref = {"value": self.customers[customer % 3]["Id"]}
+            self.attempt("CreditMemo", CustomerRef=ref, Line=[make_sale(amount)])
+
+        @rule(invoice=PICKS, memo=PICKS, part=AMOUNTS, total=AMOUNTS)
+        def use_credit(self, invoice: int, memo: int, part: Decimal, total: Decimal) -> None:
+            rows = []
+            for entity, number in (("Invoice", invoice), ("CreditMemo", memo)):
+                found = self.pick(entity, number)
+                if found:
+                    link = {"TxnId": found["Id"], "TxnType": entity}
+                    rows.append({"Amount": part, "LinkedTxn": [link]})
+                    ref = {"value": found["CustomerRef"]["value"]}
+            if len(rows) == 2:
+                self.attempt("Payment", CustomerRef=ref, TotalAmt=total, Line=rows)
+
+        @rule(memo=PICKS, amount=AMOUNTS)
+        def change_credit(self, memo: int, amount: Decimal) -> None:
+            found = self.pick("CreditMemo", memo)
+            if found:
+                self.attempt_sparse("CreditMemo", found, Line=[make_sale(amount)])
+
+        def attempt_sparse(self, entity: str, found: dict[str, Any], **more: Any) -> None:
+            key = {"Id": found["Id"], "SyncToken": found["SyncToken"], "sparse": True}
+            self.attempt(entity, **key, **more)
+
         @rule(invoice=PICKS, amount=AMOUNTS, customer=PICKS)
         def change_invoice(self, invoice: int, amount: Decimal, customer: int) -> None:
             found = self.pick("Invoice", invoice)
@@ -90,7 +117,7 @@ def machine(make_world: Any, make_sale: Any) -> type[RuleBasedStateMachine]:
                 self.attempt("Payment", **key, TotalAmt=total, **more)
 
         @rule(
-            entity=st.sampled_from(["Invoice", "Payment"]),
+            entity=st.sampled_from(["Invoice", "Payment", "CreditMemo"]),
             number=PICKS,
             operation=st.sampled_from(["void", "delete"]),
         )
@@ -113,12 +140,21 @@ def machine(make_world: Any, make_sale: Any) -> type[RuleBasedStateMachine]:
                 owed[row.party] += row.open
                 for number, cents in row.links:
                     assert dict(payments[number].links)[row.id] == cents
-            for row in payments.values():
+            credits = books.table("CreditMemo").rows
+            for row in credits.values():
                 assert row.open == row.total - sum(cents for _, cents in row.links)
                 assert row.open >= 0
                 owed[row.party] -= row.open
                 for number, cents in row.links:
-                    assert dict(invoices[number].links)[row.id] == cents
+                    assert dict(payments[number].links)[row.id] == cents
+            for row in payments.values():
+                used = [cents if n in invoices else -cents for n, cents in row.links]
+                assert row.open == row.total - sum(used)
+                assert row.open >= 0
+                owed[row.party] -= row.open
+                for number, cents in row.links:
+                    linked = invoices.get(number) or credits[number]
+                    assert dict(linked.links)[row.id] == cents
             for number, row in books.table("Customer").rows.items():
                 assert row.open == owed[number]
             changed = [row.updated for row in invoices.values()]

@@ -57,6 +57,10 @@ def test_generated_documents_add_up_as_their_json_says() -> None:
         assert invoice["Balance"] == invoice["TotalAmt"] - applied.get(invoice["Id"], Decimal(0))
         party = invoice["CustomerRef"]["value"]
         owed[party] = owed.get(party, Decimal(0)) + invoice["Balance"]
+    for memo in every(books, "CreditMemo"):
+        assert memo["RemainingCredit"] == memo["Balance"] == memo["TotalAmt"]
+        party = memo["CustomerRef"]["value"]
+        owed[party] = owed.get(party, Decimal(0)) - memo["Balance"]
     for customer in every(books, "Customer"):
         assert customer["Balance"] == owed.get(customer["Id"], Decimal(0))
     assert any(i["Balance"] == 0 for i in every(books, "Invoice"))

@@ -1,0 +1,46 @@
+"""What is neither a name nor a transaction, completed: attachments, budgets, rates, settings."""
+
+from __future__ import annotations
+
+from sqlsync.simulators.quickbooks import faults
+from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.filling import Filling
+from sqlsync.simulators.quickbooks.lines import plain
+
+HOME = "USD"
+
+
+def attachable(filling: Filling) -> None:
+    """A note, or a file's description. The file itself comes by /upload."""
+    doc = filling.doc
+    if not doc.get("Note") and not doc.get("FileName"):
+        raise faults.missing("Note")
+
+
+def budget(filling: Filling) -> None:
+    doc = filling.doc
+    if doc["EndDate"] < doc["StartDate"]:
+        raise Fault("2190", "EndDate lies before StartDate", "EndDate")
+    filling.default(
+        BudgetType="ProfitAndLoss", BudgetEntryType="Monthly", Active=True, BudgetDetail=[]
+    )
+
+
+def exchange_rate(filling: Filling) -> None:
+    doc = filling.doc
+    source = doc["SourceCurrencyCode"]
+    known = [
+        (row.doc or {}).get("Code") for row in filling.books.table("CompanyCurrency").rows.values()
+    ]
+    if source not in known:
+        raise Fault("2220", f"Invalid Currency Type. Supplied value:{source}", "SourceCurrencyCode")
+    if doc["Rate"] <= 0:
+        raise Fault("2090", f"Invalid Number. Supplied value:{doc['Rate']}", "Rate")
+    doc["Rate"] = plain(doc["Rate"])
+    doc["TargetCurrencyCode"] = HOME
+    filling.row.number = rate_key(source, doc["AsOfDate"])
+
+
+def rate_key(source: str, day: str) -> str:
+    """What a rate, which has no Id, is known by."""
+    return f"{source}:{day}"

@@ -1,0 +1,326 @@
+"""Rules of the entities beside invoices, payments and names: what they refuse, what they do."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.values import decode
+
+BANK, CARD, UNDEPOSITED, RECEIVABLES, PAYABLES, RENT = (
+    {"value": number} for number in ("35", "42", "4", "84", "33", "61")
+)
+
+
+def cost(amount: Any, **detail: Any) -> dict[str, Any]:
+    return {
+        "Amount": amount,
+        "DetailType": "AccountBasedExpenseLineDetail",
+        "AccountBasedExpenseLineDetail": {"AccountRef": RENT, **detail},
+    }
+
+
+def posting(kind: str, amount: Any, account: Any = RENT, **detail: Any) -> dict[str, Any]:
+    return {
+        "Amount": amount,
+        "DetailType": "JournalEntryLineDetail",
+        "JournalEntryLineDetail": {"PostingType": kind, "AccountRef": account, **detail},
+    }
+
+
+def receipt(world: Any, make_sale: Any, amount: Any = 50) -> dict[str, Any]:
+    customer = world.query("select * from Customer maxresults 1")["Customer"][0]
+    ref = {"value": customer["Id"]}
+    return world.write("SalesReceipt", CustomerRef=ref, Line=[make_sale(amount)])  # type: ignore[no-any-return]
+
+
+def test_a_credit_memo_is_used_up_by_a_payment_of_nothing(world: Any, make_sale: Any) -> None:
+    customer = world.customer()
+    invoice = world.invoice(customer, 100)
+    ref = {"value": customer["Id"]}
+    memo = world.write("CreditMemo", CustomerRef=ref, Line=[make_sale(40)])
+    assert (memo["RemainingCredit"], memo["Balance"]) == (40, 40)
+    assert world.read("Customer", customer["Id"])["Balance"] == 60
+    links = [("Invoice", invoice["Id"]), ("CreditMemo", memo["Id"])]
+    rows = [{"Amount": 30, "LinkedTxn": [{"TxnId": n, "TxnType": kind}]} for kind, n in links]
+    payment = world.write("Payment", CustomerRef=ref, TotalAmt=0, Line=rows)
+    assert payment["UnappliedAmt"] == 0
+    assert world.read("Invoice", invoice["Id"])["Balance"] == 70
+    assert world.read("CreditMemo", memo["Id"])["RemainingCredit"] == 10
+    assert world.read("Customer", customer["Id"])["Balance"] == 60
+    memo = world.read("CreditMemo", memo["Id"])
+    world.write("CreditMemo", "delete", Id=memo["Id"], SyncToken=memo["SyncToken"])
+    assert world.read("Invoice", invoice["Id"])["Balance"] == 100
+    assert world.read("Customer", customer["Id"])["Balance"] == 100
+
+
+def test_a_vendor_credit_is_used_up_by_a_bill_payment(world: Any) -> None:
+    vendor = {"value": world.write("Vendor", DisplayName="Brandt Frames")["Id"]}
+    bill = world.write("Bill", VendorRef=vendor, Line=[cost(100)])
+    credit = world.write("VendorCredit", VendorRef=vendor, Line=[cost(20)])
+    assert world.read("Vendor", vendor["value"])["Balance"] == 80
+    links = [("Bill", bill["Id"], 100), ("VendorCredit", credit["Id"], 20)]
+    rows = [{"Amount": a, "LinkedTxn": [{"TxnId": n, "TxnType": kind}]} for kind, n, a in links]
+    paid = {"PayType": "Check", "CheckPayment": {"BankAccountRef": BANK}, "TotalAmt": 80}
+    world.write("BillPayment", VendorRef=vendor, Line=rows, **paid)
+    assert world.read("Bill", bill["Id"])["Balance"] == 0
+    assert world.read("VendorCredit", credit["Id"])["Balance"] == 0
+    assert world.read("Vendor", vendor["value"])["Balance"] == 0
+
+
+def test_a_deposited_receipt_cannot_be_changed_until_the_deposit_lets_it_go(
+    world: Any, make_sale: Any
+) -> None:
+    sold = receipt(world, make_sale)
+    link = {"TxnId": sold["Id"], "TxnType": "SalesReceipt"}
+    assert (
+        world.refusal(
+            "Deposit", DepositToAccountRef=BANK, Line=[{"Amount": 50, "LinkedTxn": [link]}]
+        )
+        == "2020"
+    )
+    link["TxnLineId"] = "0"
+    deposit = world.write(
+        "Deposit", DepositToAccountRef=BANK, Line=[{"Amount": 50, "LinkedTxn": [link]}]
+    )
+    assert deposit["TotalAmt"] == 50
+    sold = world.read("SalesReceipt", sold["Id"])
+    key = {"Id": sold["Id"], "SyncToken": sold["SyncToken"]}
+    assert world.refusal("SalesReceipt", **key, sparse=True, PrivateNote="x") == "6540"
+    assert world.refusal("SalesReceipt", "delete", **key) == "6540"
+    with pytest.raises(Fault, match="6540"):
+        world.write("SalesReceipt", include="void", **key)
+    assert (
+        world.refusal(
+            "Deposit", DepositToAccountRef=BANK, Line=[{"Amount": 50, "LinkedTxn": [link]}]
+        )
+        == "620"
+    )
+    world.write("Deposit", "delete", Id=deposit["Id"], SyncToken=deposit["SyncToken"])
+    sold = world.read("SalesReceipt", sold["Id"])
+    voided = world.write("SalesReceipt", include="void", Id=sold["Id"], SyncToken=sold["SyncToken"])
+    assert (voided["TotalAmt"], voided["PrivateNote"]) == (0, "Voided")
+
+
+def test_a_deposited_payment_says_so(world: Any) -> None:
+    customer = world.customer()
+    payment = world.payment(customer, 75)
+    link = {"TxnId": payment["Id"], "TxnType": "Payment", "TxnLineId": "0"}
+    deposit = world.write(
+        "Deposit", DepositToAccountRef=BANK, Line=[{"Amount": 75, "LinkedTxn": [link]}]
+    )
+    linked = [{"TxnId": deposit["Id"], "TxnType": "Deposit"}]
+    assert world.read("Payment", payment["Id"])["LinkedTxn"] == linked
+
+
+def test_journal_entries_balance(world: Any) -> None:
+    assert world.refusal("JournalEntry", Line=[posting("Debit", 5)]) == "2250"
+    unequal = [posting("Debit", 5), posting("Credit", 6)]
+    assert world.refusal("JournalEntry", Line=unequal) == "2300"
+    negative = [posting("Debit", -5), posting("Credit", -5)]
+    assert world.refusal("JournalEntry", Line=negative) == "2290"
+    nameless = [posting("Debit", 5, RECEIVABLES), posting("Credit", 5)]
+    assert world.refusal("JournalEntry", Line=nameless) == "6000"
+    customer = world.customer()
+    named = {"Type": "Customer", "EntityRef": {"value": customer["Id"]}}
+    entry = world.write(
+        "JournalEntry", Line=[posting("Debit", 5, RECEIVABLES, Entity=named), posting("Credit", 5)]
+    )
+    assert [line["Id"] for line in entry["Line"]] == ["0", "1"]
+    assert entry["TotalAmt"] == 5
+    assert world.read("Customer", customer["Id"])["Balance"] == 5
+    world.write("JournalEntry", "delete", Id=entry["Id"], SyncToken=entry["SyncToken"])
+    assert world.read("Customer", customer["Id"])["Balance"] == 0
+
+
+def test_an_expense_is_paid_from_an_account_of_its_kind(world: Any) -> None:
+    assert (
+        world.refusal("Purchase", PaymentType="CreditCard", AccountRef=BANK, Line=[cost(5)])
+        == "6430"
+    )
+    vendor = {"value": "1", "type": "Vendor"}
+    made = world.write(
+        "Purchase", PaymentType="CreditCard", AccountRef=CARD, EntityRef=vendor, Line=[cost(5)]
+    )
+    assert (made["TotalAmt"], made["Credit"]) == (5, False)
+    assert made["EntityRef"]["name"]
+    gone = {"value": "999", "type": "Vendor"}
+    body = {"PaymentType": "Cash", "AccountRef": BANK, "EntityRef": gone, "Line": [cost(5)]}
+    assert world.refusal("Purchase", **body) == "2500"
+
+
+def test_a_billable_row_makes_a_charge_that_goes_with_it(world: Any) -> None:
+    customer = world.customer()
+    bill = {"BillableStatus": "Billable"}
+    assert (
+        world.refusal("Purchase", PaymentType="Cash", AccountRef=BANK, Line=[cost(5, **bill)])
+        == "6310"
+    )
+    bill["CustomerRef"] = {"value": customer["Id"]}  # type: ignore[assignment]
+    made = world.write("Purchase", PaymentType="Cash", AccountRef=BANK, Line=[cost(5, **bill)])
+    where = f"where CustomerRef = '{customer['Id']}'"
+    (charge,) = world.query(f"select * from ReimburseCharge {where}")["ReimburseCharge"]
+    assert (charge["Amount"], charge["HasBeenInvoiced"]) == (5, False)
+    assert charge["LinkedTxn"] == [{"TxnId": made["Id"], "TxnType": "Purchase"}]
+    world.write("Purchase", "delete", Id=made["Id"], SyncToken=made["SyncToken"])
+    assert world.query(f"select * from ReimburseCharge {where}") == {}
+
+
+def test_invoicing_closes_an_estimate_and_bills_time(world: Any, make_sale: Any) -> None:
+    customer = world.customer()
+    ref = {"value": customer["Id"]}
+    estimate = world.write("Estimate", CustomerRef=ref, Line=[make_sale(80)])
+    assert estimate["TxnStatus"] == "Pending"
+    hours = {"NameOf": "Employee", "EmployeeRef": {"value": "1"}, "Hours": 2}
+    assert world.refusal("TimeActivity", **hours, BillableStatus="Billable") == "6310"
+    time = world.write("TimeActivity", **hours, BillableStatus="Billable", CustomerRef=ref)
+    links = [
+        {"TxnId": estimate["Id"], "TxnType": "Estimate"},
+        {"TxnId": time["Id"], "TxnType": "TimeActivity"},
+    ]
+    invoice = world.invoice(customer, 80, LinkedTxn=links)
+    assert invoice["LinkedTxn"] == links
+    estimate = world.read("Estimate", estimate["Id"])
+    assert estimate["TxnStatus"] == "Closed"
+    assert estimate["LinkedTxn"] == [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]
+    assert world.read("TimeActivity", time["Id"])["BillableStatus"] == "HasBeenBilled"
+    world.write("Invoice", "delete", Id=invoice["Id"], SyncToken=invoice["SyncToken"])
+    assert world.read("Estimate", estimate["Id"])["TxnStatus"] == "Pending"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"NameOf": "Employee", "Hours": 1}, "2020"),
+        ({"NameOf": "Employee", "EmployeeRef": {"value": "1"}}, "2020"),
+        ({"NameOf": "Employee", "EmployeeRef": {"value": "1"}, "Hours": 1, "Minutes": 61}, "2090"),
+        ({"NameOf": "Somebody", "Hours": 1}, "2170"),
+    ],
+)
+def test_time_needs_somebody_and_a_length(world: Any, body: Any, code: str) -> None:
+    assert world.refusal("TimeActivity", **body) == code
+
+
+def test_terms_say_when_a_form_is_due(world: Any) -> None:
+    customer = world.customer()
+    days = world.write("Term", Name="Net 7", DueDays=7)
+    assert days["Type"] == "STANDARD"
+    form = {"TxnDate": "2026-03-02", "SalesTermRef": {"value": days["Id"]}}
+    assert world.invoice(customer, 5, **form)["DueDate"] == "2026-03-09"
+    tenth = {"value": "6"}  # the next 10th, or that of the month after where it is near
+    for day, due in (("2026-02-20", "2026-03-10"), ("2026-03-02", "2026-04-10")):
+        assert world.invoice(customer, 5, TxnDate=day, SalesTermRef=tenth)["DueDate"] == due
+
+
+def test_terms_need_days_or_a_day(world: Any) -> None:
+    assert world.refusal("Term", Name="No days") == "2020"
+    assert world.refusal("Term", Name="Day", Type="DATE_DRIVEN") == "2020"
+    assert world.refusal("Term", Name="Net 30", DueDays=3) == "6240"
+
+
+def test_sub_classes_and_sub_locations_nest_five_levels_deep(world: Any) -> None:
+    for entity in ("Class", "Department"):
+        parent: dict[str, Any] = {}
+        for level in range(1, 6):
+            made = world.write(entity, Name=f"Level {level}", **parent)
+            parent = {"ParentRef": {"value": made["Id"]}}
+        assert made["FullyQualifiedName"].count(":") == 4
+        assert made[f"Sub{entity}"] is True
+        assert world.refusal(entity, Name="Too deep", **parent) == "6180"
+
+
+def test_money_moves_between_two_accounts(world: Any) -> None:
+    same = {"FromAccountRef": BANK, "ToAccountRef": BANK}
+    assert world.refusal("Transfer", **same, Amount=5) == "6000"
+    other = {"FromAccountRef": BANK, "ToAccountRef": {"value": "36"}}
+    assert world.refusal("Transfer", **other, Amount=0) == "6000"
+    assert world.write("Transfer", **other, Amount=5)["Amount"] == 5
+    cards = {"CreditCardAccountRef": BANK, "BankAccountRef": BANK}
+    assert world.refusal("CreditCardPayment", **cards, Amount=5) == "6430"
+
+
+def test_a_rate_is_known_by_currency_and_day(world: Any) -> None:
+    rate = {"SourceCurrencyCode": "EUR", "AsOfDate": "2025-12-24"}
+    made = world.write("ExchangeRate", **rate, Rate="1.07")
+    assert (made["Rate"], made["SyncToken"]) == (Decimal("1.07"), "0")
+    assert "Id" not in made
+    assert world.refusal("ExchangeRate", **rate, Rate="1.08") == "2020"
+    changed = world.write("ExchangeRate", **rate, Rate="1.08", SyncToken="0")
+    assert changed["SyncToken"] == "1"
+    assert world.refusal("ExchangeRate", **rate, Rate="1.09", SyncToken="0") == "5010"
+    assert world.refusal("ExchangeRate", **rate | {"SourceCurrencyCode": "XXX"}, Rate=1) == "2220"
+    asked = decode(world.company.rate("EUR", "2025-12-31"))["ExchangeRate"]
+    assert asked["AsOfDate"] == "2025-12-24"
+    where = "where SourceCurrencyCode = 'EUR' and AsOfDate = '2025-12-24'"
+    assert len(world.query(f"select * from ExchangeRate {where}")["ExchangeRate"]) == 1
+
+
+def test_a_template_comes_wrapped_and_books_nothing(world: Any, make_sale: Any) -> None:
+    customer = world.customer()
+    info = {
+        "Name": "Plan",
+        "RecurType": "Automated",
+        "ScheduleInfo": {"IntervalType": "Monthly", "StartDate": "2026-04-01"},
+    }
+    form = {"CustomerRef": {"value": customer["Id"]}, "Line": [make_sale(90)]}
+    made = world.write("RecurringTransaction", Invoice={**form, "RecurringInfo": info})
+    assert list(made) == ["Invoice"]
+    assert made["Invoice"]["TotalAmt"] == 90
+    assert made["Invoice"]["RecurringInfo"]["ScheduleInfo"]["NextDate"] == "2026-04-01"
+    assert "DocNumber" not in made["Invoice"]
+    assert world.read("Customer", customer["Id"])["Balance"] == 0
+    found = world.query("select * from RecurringTransaction where Type = 'Invoice'")
+    assert made in found["RecurringTransaction"]
+    assert world.query("select * from RecurringTransaction where Type = 'Bill'") == {}
+    again = {**form, "RecurringInfo": info}
+    assert world.refusal("RecurringTransaction", Invoice=again) == "6240"
+    assert world.refusal("RecurringTransaction", Invoice=form) == "2020"
+    assert world.refusal("RecurringTransaction", Payment=again) == "2000"
+    key = {"Id": made["Invoice"]["Id"], "SyncToken": "0"}
+    world.write("RecurringTransaction", "delete", Invoice=key)
+    with pytest.raises(Fault, match="610"):
+        world.read("RecurringTransaction", key["Id"])
+
+
+def test_settings_change_group_by_group(world: Any) -> None:
+    before = world.read("Preferences", "1")
+    groups = {"SalesFormsPrefs": {"AllowDeposit": False, "AutoApplyCredit": True}}
+    after = world.sparse("Preferences", before, **groups)
+    forms = {**before["SalesFormsPrefs"], "AllowDeposit": False}
+    assert after["SalesFormsPrefs"] == forms  # the other is read-only
+    assert after["TaxPrefs"] == before["TaxPrefs"]
+    info = world.read("CompanyInfo", "1")
+    body = {"CompanyName": "Hillside Bikes", "CompanyAddr": info["CompanyAddr"]}
+    assert world.sparse("CompanyInfo", info, **body)["LegalName"] == info["LegalName"]
+
+
+def test_attachables_and_budgets_need_what_they_are_about(world: Any) -> None:
+    assert world.refusal("Attachable", AttachableRef=[]) == "2020"
+    nobody = [{"EntityRef": {"type": "Customer", "value": "999"}}]
+    assert world.refusal("Attachable", Note="x", AttachableRef=nobody) == "2500"
+    somebody = [{"EntityRef": {"type": "Customer", "value": "1"}}]
+    made = world.write("Attachable", Note="x", AttachableRef=somebody)
+    assert made["AttachableRef"] == somebody
+    assert len(made["Id"]) == 19
+    dates = {"StartDate": "2026-12-31", "EndDate": "2026-01-01"}
+    assert world.refusal("Budget", Name="B", **dates) == "2190"
+
+
+@pytest.mark.parametrize(
+    "entity",
+    ["CustomerType", "ReimburseCharge", "TaxClassification", "TaxCode", "TaxPayment", "TaxRate"],
+)
+def test_what_is_read_only_takes_no_write(world: Any, entity: str) -> None:
+    assert world.refusal(entity, Name="x") == "500"
+
+
+def test_a_plan_may_lack_an_entity(make_world: Any) -> None:
+    world = make_world(features_missing=("Class",))
+    assert world.refusal("Class", Name="x") == "5030"
+    for ask in (lambda: world.query("select * from Class"), lambda: world.read("Class", "1")):
+        with pytest.raises(Fault, match="5030"):
+            ask()
+    assert world.query("select * from Department")["Department"]
