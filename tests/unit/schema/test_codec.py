@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/nasty.py
 from nasty import records
 
 CATALOG = load_catalog("quickbooks")
+XERO = load_catalog("xero")
 INVOICE = CATALOG.by_table["invoice"]
 _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
@@ -86,7 +87,9 @@ def expected_rows(
     return rows, below, rejected
 
 
-@pytest.mark.parametrize("spec", CATALOG.objects, ids=lambda s: s.table)
+@pytest.mark.parametrize(
+    "spec", [*CATALOG.objects, *XERO.objects], ids=lambda s: f"{s.provider}.{s.table}"
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_copy_text_and_rows_are_the_same(spec: ObjectSpec, data: st.DataObject) -> None:
