@@ -36,6 +36,9 @@ _NAMED = {
     ("PrimaryPhone", "FreeFormNumber"): "phone",
 }
 
+# Objects whose own name would not do as a table's: `select * from user` is the role's name.
+_TABLES = {"User": "organisation_user"}
+
 # Members of a reference object, {"value": "58", "name": "…", "type": "…"}.
 _REFERENCE_MEMBERS = {"value": "id", "name": "name", "type": "type"}
 
@@ -52,6 +55,11 @@ def snake_case(name: str) -> str:
     name = _ACRONYM_END.sub(r"\1_\2", name)
     name = _WORD_END.sub(r"\1_\2", name)
     return _DIGIT_END.sub(r"\1_\2", name).lower()
+
+
+def table_name(api_name: str) -> str:
+    """The table of an object: `BillPayment` -> `bill_payment`."""
+    return _TABLES.get(api_name) or snake_case(api_name)
 
 
 def column_name(path: Sequence[str], *, reference: bool = False, api_name: str = "") -> str:
