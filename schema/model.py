@@ -143,6 +143,14 @@ class ObjectSpec:
     def can(self, operation: str) -> bool:
         return operation in self.operations
 
+    def status_of_deleted(self, status: str | None) -> str | None:
+        """The status DELETE sets on a record that has `status`; None where it has none to set.
+
+        extra "delete_status" is `DRAFT=DELETED AUTHORISED=VOIDED`; `*` stands for any other.
+        """
+        becomes = dict(pair.split("=", 1) for pair in self.extra.get("delete_status", "").split())
+        return becomes.get(status or "", becomes.get("*"))
+
 
 @dataclass(frozen=True)
 class Catalog:
