@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from schema.loader import load_catalog
 from schema.model import ChildSpec, ColumnType, DeleteMeans, FieldSpec, ObjectSpec, Writable
 from schema.naming import child_table_name, column_name, table_name
+from schema.rows import child_rows, record_row
+from schema.values import decode, member
 
 REFERENCE = Path(__file__).parents[4] / "shared/reference/xero/objects.yaml"
 pytestmark = pytest.mark.skipif(
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CATALOG = load_catalog("xero")
+encode = msgspec.json.Encoder(decimal_format="number").encode
 by_table = pytest.mark.parametrize("spec", CATALOG.objects, ids=lambda s: s.table)
 TYPES = {
     "string": ColumnType.TEXT,
@@ -387,3 +391,45 @@ def test_all_objects_are_there_and_reports_are_not_yet(reference: dict[str, Any]
     assert {spec.api_name for spec in CATALOG.objects} == set(reference["objects"])
     assert len(CATALOG.objects) == 33
     assert not {r for r in reference["reports"] if r in CATALOG.by_api_name}
+
+
+SAMPLES = REFERENCE.parent / "samples"
+# Members of answers that are no facts of the record, or say again what another member says.
+SAID_OTHERWISE = {
+    *("HasErrors", "HasValidationErrors", "StatusAttributeString", "ValidationErrors", "Warnings"),
+    *("DateString", "DueDateString", "UpdatedDateUTCString"),
+}
+
+
+@pytest.mark.parametrize(
+    ("sample", "table"),
+    [
+        ("accounts_list", "account"),
+        ("contact_single", "contact"),
+        ("contacts_list_page", "contact"),
+        ("invoice_single", "invoice"),
+        ("invoices_list_page", "invoice"),
+        ("invoices_list_summary_only", "invoice"),
+        ("invoices_list_unpaged", "invoice"),
+        ("organisation", "organisation"),
+        ("tax_rates_list", "tax_rate"),
+    ],
+)
+def test_every_member_of_a_sample_has_its_column(sample: str, table: str) -> None:
+    spec = CATALOG.by_table[table]
+    answer = decode((SAMPLES / f"{sample}.json").read_bytes())
+    known = {f.path[0] for f in spec.fields} | SAID_OTHERWISE
+    records = answer[spec.extra["collection"]]
+    assert records
+    for record in records:
+        assert set(record) <= known
+        row = record_row(spec, encode(record))
+        assert row["id"] == record[spec.by_column["id"].path[0]]
+        for field in spec.fields:
+            held = member(record, field.path)
+            assert (row[field.column] is None) is (held is None), field.column
+            if field.type is ColumnType.NUMERIC and held is not None:
+                assert str(row[field.column]) == str(held)
+        for child in spec.children:
+            rows = child_rows(spec, child, encode(record))
+            assert len(rows) == len(record.get(child.path[0]) or [])
