@@ -181,7 +181,7 @@ def _lines(desk: Desk, body: Doc, old: Doc | None, doc: Doc, kind: str) -> None:
     doc["SubTotal"], doc["TotalTax"], doc["Total"] = sums.sub_total, sums.total_tax, sums.total
 
 
-# -- transfers --------------------------------------------------------------------------------------
+# -- transfers ---
 
 
 def match_transfer(desk: Desk, body: Doc) -> Row | None:

@@ -157,7 +157,7 @@ def is_used(desk: Desk, member: str, record_id: str) -> bool:
     )
 
 
-# -- tax rates ----------------------------------------------------------------------------------------
+# -- tax rates ---
 
 
 def tax_keys(doc: Doc) -> list[Key]:
@@ -234,7 +234,7 @@ def _rate(desk: Desk, body: Doc, old: Doc | None) -> Doc:
     }
 
 
-# -- currencies ----------------------------------------------------------------------------------------
+# -- currencies ---
 
 
 def save_currency(desk: Desk, body: Doc, row: Row | None) -> Row:
@@ -248,7 +248,7 @@ def save_currency(desk: Desk, body: Doc, row: Row | None) -> Row:
     return desk.unit.add("Currencies", doc, code)
 
 
-# -- tracking -------------------------------------------------------------------------------------------
+# -- tracking ---
 
 
 def tracking_keys(doc: Doc) -> list[Key]:
@@ -342,7 +342,7 @@ def _tracked(desk: Desk, member: str, record_id: str) -> bool:
     return False
 
 
-# -- payment services -------------------------------------------------------------------------------------
+# -- payment services ---
 
 
 def save_payment_service(desk: Desk, body: Doc, row: Row | None) -> Row:

@@ -190,7 +190,7 @@ def _person(sent: Any) -> Doc:
     }
 
 
-# -- contacts inside documents ------------------------------------------------------------------
+# -- contacts inside documents ---
 
 
 def nested_contact(
@@ -238,7 +238,7 @@ def _check_active(desk: Desk, contact_id: str, must_be_active: bool) -> None:
         raise Invalid("The contact must be active to approve this document.")
 
 
-# -- groups -------------------------------------------------------------------------------------
+# -- groups ---
 
 
 def group_keys(doc: Doc) -> list[Key]:

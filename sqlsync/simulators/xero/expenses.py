@@ -15,7 +15,7 @@ from sqlsync.simulators.xero.problems import Invalid
 from sqlsync.simulators.xero.store import Key, Row
 from sqlsync.simulators.xero.values import ZERO, Doc, is_uuid, number, read_date, rounded, total
 
-# -- manual journals -----------------------------------------------------------------------------------
+# -- manual journals ---
 
 _JOURNAL_FLOW = {
     "DRAFT": ("DRAFT", "POSTED", "DELETED"),
@@ -119,7 +119,7 @@ def _check_balance(doc: Doc) -> None:
         raise Invalid("The total debits must equal total credits")
 
 
-# -- receipts and claims ----------------------------------------------------------------------------
+# -- receipts and claims ---
 
 
 def match_receipt(desk: Desk, body: Doc) -> Row | None:
@@ -216,7 +216,7 @@ def save_claim(desk: Desk, body: Doc, row: Row | None) -> Row:
     return desk.unit.add("ExpenseClaims", made)
 
 
-# -- employees ----------------------------------------------------------------------------------------
+# -- employees ---
 
 
 def match_employee(desk: Desk, body: Doc) -> Row | None:
@@ -238,7 +238,7 @@ def save_employee(desk: Desk, body: Doc, row: Row | None) -> Row:
     return row
 
 
-# -- linked transactions ----------------------------------------------------------------------------
+# -- linked transactions ---
 
 
 def linked_keys(doc: Doc) -> list[Key]:

@@ -204,7 +204,7 @@ def _end(desk: Desk, table: str, row: Row, old: Doc, status: str) -> Row:
     return row
 
 
-# -- content --------------------------------------------------------------------------------------
+# -- content ---
 
 
 def _filled(desk: Desk, table: str, body: Doc, old: Doc | None, status: str) -> Doc:
@@ -346,7 +346,7 @@ def _holder(desk: Desk, table: str, number: str, kind: str) -> Row | None:
     return None
 
 
-# -- what is due ------------------------------------------------------------------------------------
+# -- what is due ---
 
 
 def paid_amounts(desk: Desk, table: str, record_id: str) -> tuple[Decimal, Decimal, date | None]:

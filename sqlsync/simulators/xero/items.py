@@ -105,7 +105,7 @@ def delete_item(desk: Desk, row: Row) -> None:
     desk.unit.remove("Items", row)
 
 
-# -- stock -------------------------------------------------------------------------------------------
+# -- stock ---
 
 
 def move_stock(desk: Desk, table: str, before: Doc | None, after: Doc) -> None:

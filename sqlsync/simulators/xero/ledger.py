@@ -84,6 +84,8 @@ class Ledger:
         self.books = books
         self.journals: list[Journal] = []
         self._open: dict[tuple[str, str], Journal] = {}  # the entry in force of each document
+        self._by_day: dict[str, dict[date, Decimal]] = {}  # account -> day -> net
+        self._summed = 0  # how many journals `_by_day` holds
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -158,6 +160,18 @@ class Ledger:
         doc = self.books.table(journal.table).doc(journal.source)
         return posts_of(self.books, journal.table, doc)
 
+    def balance(self, account_id: str, start: date | None, end: date) -> Decimal:
+        """The net of an account's lines dated within a span, both ends included."""
+        for journal in self.journals[self._summed :]:
+            for post in self.posts(journal):
+                days = self._by_day.setdefault(post.account, {})
+                days[journal.day] = days.get(journal.day, ZERO) + post.net
+        self._summed = len(self.journals)
+        days = self._by_day.get(account_id, {})
+        return total(
+            net for day, net in days.items() if day <= end and (start is None or day >= start)
+        )
+
     def lines(self, start: date | None, end: date | None) -> Iterator[tuple[Journal, Post]]:
         """Every line dated within a span, both ends included."""
         for journal in self.journals:
@@ -217,7 +231,7 @@ def journal_id(journal: Journal) -> str:
     return uuid_of(int(journal.source.id.replace("-", ""), 16) ^ (journal.number << 64))
 
 
-# -- what a document posts ----------------------------------------------------------------------------
+# -- what a document posts ---
 
 
 def day_of(doc: Doc) -> date:

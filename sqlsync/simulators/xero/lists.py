@@ -62,7 +62,7 @@ def find(
     return _paged(endpoint, params, rows, options)
 
 
-# -- which ------------------------------------------------------------------------------------------
+# -- which ---
 
 
 def _candidates(
@@ -188,7 +188,7 @@ def _searched(books: Books, endpoint: Endpoint, term: str, rows: list[Row]) -> l
     ]
 
 
-# -- in which order, on which page --------------------------------------------------------------------
+# -- in which order, on which page ---
 
 
 def _orders(endpoint: Endpoint, params: Params) -> list[Order]:

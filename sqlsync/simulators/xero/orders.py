@@ -188,7 +188,7 @@ def _number(desk: Desk, table: str, body: Doc, old: Doc | None) -> str:
     return made
 
 
-# -- repeating invoices ------------------------------------------------------------------------------
+# -- repeating invoices ---
 
 
 def match_repeating(desk: Desk, body: Doc) -> Row | None:

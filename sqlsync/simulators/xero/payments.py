@@ -161,7 +161,7 @@ def _by_number(desk: Desk, table: str, text: Any) -> Row:
 TABLE_WORDS = {table: word for word, (table, _) in TARGETS.items()}
 
 
-# -- batches ----------------------------------------------------------------------------------------
+# -- batches ---
 
 
 def save_batch(desk: Desk, body: Doc, row: Row | None) -> Row:
@@ -216,7 +216,7 @@ def _end_batch(desk: Desk, body: Doc, row: Row) -> Row:
     return row
 
 
-# -- allocations --------------------------------------------------------------------------------------
+# -- allocations ---
 
 
 def allocate(desk: Desk, table: str, source: Row, body: Doc) -> Row:

@@ -136,7 +136,7 @@ def offline(status: int = 503) -> Refused:
     return Refused(status, OFFLINE if status == 503 else "", media="text/plain")
 
 
-# -- sentences ----------------------------------------------------------------------------------
+# -- sentences ---
 
 NOT_MODIFIABLE = "Invoice not of valid status for modification"
 HAS_PAYMENTS = (

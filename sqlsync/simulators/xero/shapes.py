@@ -57,7 +57,7 @@ def render(books: Books, table: str, row: Row, view: View) -> Doc:
     return shape(books, row, doc, view)
 
 
-# -- parts ----------------------------------------------------------------------------------------
+# -- parts ---
 
 
 def dated(doc: Doc, *names: str) -> Doc:
@@ -159,7 +159,7 @@ def _line(books: Books, line: Doc, view: View) -> Doc:
     return found
 
 
-# -- contacts -------------------------------------------------------------------------------------
+# -- contacts ---
 
 
 def contact_brief(books: Books, contact_id: str) -> Doc:
@@ -299,7 +299,7 @@ def contact_group(books: Books, row: Row, doc: Doc, view: View) -> Doc:
     }
 
 
-# -- invoices and credit notes ----------------------------------------------------------------------
+# -- invoices and credit notes ---
 
 
 def payment_brief(row: Row, doc: Doc) -> Doc:
@@ -482,7 +482,7 @@ def _credit(name: str) -> Shape:
     return shape
 
 
-# -- payments and banking -----------------------------------------------------------------------------
+# -- payments and banking ---
 
 _TARGET_MEMBER = {
     "Invoices": "Invoice",
@@ -625,7 +625,7 @@ def bank_transfer(books: Books, row: Row, doc: Doc, view: View) -> Doc:
     return found
 
 
-# -- orders, quotes, journals, expenses -----------------------------------------------------------------
+# -- orders, quotes, journals, expenses ---
 
 
 def purchase_order(books: Books, row: Row, doc: Doc, view: View) -> Doc:

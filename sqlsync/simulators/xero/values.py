@@ -59,7 +59,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     return sum(amounts, ZERO)
 
 
-# -- moments ----------------------------------------------------------------------------------
+# -- moments ---
 
 
 def millis(moment: datetime) -> int:
@@ -110,7 +110,7 @@ def read_date(value: Any) -> date | None:
         return None
 
 
-# -- ids --------------------------------------------------------------------------------------
+# -- ids ---
 
 
 def is_uuid(text: Any) -> bool:

@@ -166,7 +166,7 @@ def _one(desk: Desk, table: str, rules: Rules, body: Doc, matched: Row | None) -
     return Outcome(row, body, [], desk.warnings, matched)
 
 
-# -- answers ------------------------------------------------------------------------------------------
+# -- answers ---
 
 _HAS_ERRORS = frozenset(("Invoices", "CreditNotes", "PurchaseOrders"))
 
