@@ -57,10 +57,7 @@ def updated(step: Step, calls: Calls, base: Json) -> Json:
     _refuse_what_json_cannot_say(step)
     about = about_step(step)
     _check_status(step.fields, base, calls, about)
-    body = identity(step, calls, base)
-    for member in step.spec.update_requires:
-        if base.get(member) is not None:
-            body[member] = _sent(member, base[member], None, calls)
+    body = {**_always(calls, base), **identity(step, calls, base)}
     for name, value in step.fields.items():
         if calls.match_by == name and not same(base.get(name), value):
             raise rule_broken(
@@ -82,8 +79,18 @@ def row_of(row: Json, child: ChildSpec) -> Json:
 
 def status_change(step: Step, calls: Calls, base: Json, status: str, *, bare: bool) -> Json:
     """A record's key and its new status, which goes alone. bare: the address has the key."""
-    key = {} if bare else identity(step, calls, base)
-    return {**key, calls.status_member: status}
+    if bare:
+        return {calls.status_member: status}
+    key = {**_always(calls, base), **identity(step, calls, base)}
+    return _finished({**key, calls.status_member: status})
+
+
+def _always(calls: Calls, base: Json) -> Json:
+    return {
+        member: _sent(member, base[member], base[member], calls)
+        for member in calls.always
+        if base.get(member) is not None
+    }
 
 
 def identity(step: Step, calls: Calls, base: Json) -> Json:

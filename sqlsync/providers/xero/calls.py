@@ -88,7 +88,8 @@ class Calls:
     delete_status: status the record has -> status that deletes it; "*" whatever it has.
     status_flow: status -> those it may become. vanishes: no feed tells of deletions.
     whole_alone: a list leaves something out that the record's own address shows. parents: the
-    endpoints beneath whose records these are. added: members we add, see `added`.
+    endpoints beneath whose records these are. added: members we add, see `added`. always:
+    members that every element holds.
     """
 
     spec: ObjectSpec
@@ -121,6 +122,7 @@ class Calls:
     lists: Mapping[str, ListCalls]  # by the member that holds the list
     parents: tuple[str, ...]
     added: tuple[str, ...]
+    always: tuple[str, ...]
 
     def write_status(self, status: str | None) -> str | None:
         """The status that deletes or voids a record with this one; None where nothing does."""
@@ -170,6 +172,7 @@ def calls_of(spec: ObjectSpec) -> Calls:
         lists=_lists(extra.get("list_calls", ""), spec),
         parents=tuple(extra.get("parents", "").split()),
         added=tuple(extra.get("added", "").split()),
+        always=(*spec.update_requires, *TABLE["always"].get(spec.api_name, ())),
     )
 
 

@@ -264,7 +264,7 @@ def _is_done(step: Step, calls: Calls, base: Json, now: Json) -> bool:
     if step.kind is StepKind.UPDATE:
         if any(member in calls.lists for member in step.fields):
             return all(_same_rows(now.get(m), v, calls, m) for m, v in step.fields.items())
-        keys = {calls.id_member, calls.match_by, *step.spec.update_requires}
+        keys = {calls.id_member, calls.match_by, *calls.always}
         wanted = {
             name: value
             for name, value in bodies.updated(step, calls, base).items()
