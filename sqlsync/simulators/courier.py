@@ -174,7 +174,7 @@ class Courier(ABC, Generic[Event]):
             mischief.duplicate -= 1
             self._queue.append(Delivery(body, signature))
 
-    def skipped(self, events: list[Event]) -> None:  # noqa: B027 (most services need nothing)
+    def skipped(self, events: list[Event]) -> None:
         """Events that are lost on purpose."""
 
     async def _deliver(self, delivery: Delivery) -> None:

@@ -52,7 +52,9 @@ def save_transaction(desk: Desk, body: Doc, row: Row | None) -> Row:
     if row is None or old is None:
         return _create(desk, body)
     if old["Type"] not in PLAIN or old["Status"] != "AUTHORISED":
-        raise Invalid("This Bank Transaction cannot be edited as it is not of a valid type or status.")
+        raise Invalid(
+            "This Bank Transaction cannot be edited as it is not of a valid type or status."
+        )
     if body.get("Type") not in (None, old["Type"]):
         raise Invalid("The type of a bank transaction cannot be changed.")
     status = body.get("Status") or "AUTHORISED"
@@ -86,9 +88,13 @@ def _create(desk: Desk, body: Doc) -> Row:
     desk.unit.note(row.id, "Created", f"Received through the Xero API from {desk.app}")
     if kind in PLAIN:
         return row
-    table, name = ("Overpayments", "OverpaymentID") if kind in OVER else (
-        "Prepayments",
-        "PrepaymentID",
+    table, name = (
+        ("Overpayments", "OverpaymentID")
+        if kind in OVER
+        else (
+            "Prepayments",
+            "PrepaymentID",
+        )
     )
     credit = {
         key: doc[key]

@@ -67,7 +67,11 @@ def save_account(desk: Desk, body: Doc, row: Row | None) -> Row:
     check("Account", body)
     doc: Doc = dict(old) if old else {"Status": "ACTIVE", "EnablePaymentsToAccount": False}
     for name, member in members_of("Account").items():
-        if not member.is_read_only and member.name in body and name not in ("status", "addtowatchlist"):
+        if (
+            not member.is_read_only
+            and member.name in body
+            and name not in ("status", "addtowatchlist")
+        ):
             doc[member.name] = body[member.name]
     _check_account(desk, doc, row)
     doc["Class"] = CLASS_OF[doc["Type"]]
@@ -219,7 +223,7 @@ def _rate(desk: Desk, body: Doc, old: Doc | None) -> Doc:
             }
         )
     is_purchase = "INPUT" in str(kind)
-    flags = {flag: True for flag in CLASS_FLAG.values()}
+    flags = dict.fromkeys(CLASS_FLAG.values(), True)
     flags["CanApplyToRevenue"] = not is_purchase
     flags["CanApplyToExpenses"] = is_purchase or kind in (None, "NONE")
     effective = flat + compound * (100 + flat) / 100

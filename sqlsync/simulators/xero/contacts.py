@@ -84,7 +84,7 @@ def save_contact(desk: Desk, body: Doc, row: Row | None) -> Row:
         raise Invalid(problems.ARCHIVED_CONTACT)
     check("Contact", body)
     name = body.get("Name", old["Name"] if old else None)
-    _check_name(name)
+    name = _check_name(name)
     _check_taken(desk, body, name, row)
     doc: Doc = {"ContactStatus": body.get("ContactStatus") or "ACTIVE", "Name": name}
     if doc["ContactStatus"] == "GDPRREQUEST":
@@ -119,13 +119,14 @@ def save_contact(desk: Desk, body: Doc, row: Row | None) -> Row:
     return row
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
         raise Invalid("Contact name must be specified")
     if "<" in name or ">" in name:
         raise Invalid("The contact name must not contain angle brackets.")
     if name != name.strip() or "  " in name:
         raise Invalid("The contact name must not have outer or double spaces.")
+    return name
 
 
 def _check_taken(desk: Desk, body: Doc, name: str, row: Row | None) -> None:

@@ -18,9 +18,20 @@ from sqlsync.simulators.xero.store import Books, Row
 from sqlsync.simulators.xero.unit import Unit
 from sqlsync.simulators.xero.values import ONE, Doc, fold, is_uuid, number, rounded
 
-MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 # Units of a currency for one NZD; what a day rate would be.
 DAY_RATES = {

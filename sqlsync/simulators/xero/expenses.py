@@ -84,9 +84,11 @@ def _journal_line(desk: Desk, sent: Any, amounts: str) -> Doc:
     amount = number(sent.get("LineAmount"))
     if amount is None:
         raise Invalid("LineAmount must be specified on every journal line.")
-    named = {"Code": sent["AccountCode"]} if sent.get("AccountCode") else {
-        "AccountID": sent.get("AccountID")
-    }
+    named = (
+        {"Code": sent["AccountCode"]}
+        if sent.get("AccountCode")
+        else {"AccountID": sent.get("AccountID")}
+    )
     code = sent.get("AccountCode") or sent.get("AccountID")
     try:
         account = desk.account(named)
@@ -104,7 +106,10 @@ def _journal_line(desk: Desk, sent: Any, amounts: str) -> Doc:
     base = 100 if amounts == "Exclusive" else 100 + rate["EffectiveRate"]
     tax = number(sent.get("TaxAmount"))
     computed = rounded(line["LineAmount"] * rate["EffectiveRate"] / base)
-    line["TaxType"], line["TaxAmount"] = rate["TaxType"], rounded(tax) if tax is not None else computed
+    line["TaxType"], line["TaxAmount"] = (
+        rate["TaxType"],
+        rounded(tax) if tax is not None else computed,
+    )
     return line
 
 
@@ -167,14 +172,16 @@ def _user(desk: Desk, sent: Any, old: str | None) -> str:
     if sent is None and old is not None:
         return old
     user_id = sent.get("UserID") if isinstance(sent, dict) else None
-    row = desk.books.row("Users", user_id) if is_uuid(user_id) else None
+    row = desk.books.row("Users", str(user_id)) if is_uuid(user_id) else None
     if row is None:
         raise Invalid("User could not be found")
     return row.id
 
 
 def match_claim(desk: Desk, body: Doc) -> Row | None:
-    return desk.need("ExpenseClaims", body["ExpenseClaimID"]) if body.get("ExpenseClaimID") else None
+    return (
+        desk.need("ExpenseClaims", body["ExpenseClaimID"]) if body.get("ExpenseClaimID") else None
+    )
 
 
 def save_claim(desk: Desk, body: Doc, row: Row | None) -> Row:

@@ -32,7 +32,9 @@ def history(organisation: Organisation, call: Call, endpoint: Endpoint) -> Doc:
     if call.method != "PUT":
         raise problems.method_not_allowed()
     if endpoint.name in organisation.options.history_notes_refused:
-        raise problems.validation([], "The document with the supplied id was not found for this endpoint.")
+        raise problems.validation(
+            [], "The document with the supplied id was not found for this endpoint."
+        )
     desk = organisation.desk(call)
     made: list[Noted] = []
     for body in read_elements("HistoryRecords", "HistoryRecord", call.body):
@@ -130,9 +132,16 @@ def _files(organisation: Organisation, call: Call, endpoint: Endpoint, row: Row)
 # -- small addresses ---
 
 ACTIONS = (
-    "CreateApprovedInvoice CreateApprovedBill CreateDraftInvoice CreateDraftBill UseMulticurrency "
-    "CreateRepeatingInvoice CreateAndApprovePurchaseOrder AttachFilesToInvoice SendInvoiceEmail"
-).split()
+    "CreateApprovedInvoice",
+    "CreateApprovedBill",
+    "CreateDraftInvoice",
+    "CreateDraftBill",
+    "UseMulticurrency",
+    "CreateRepeatingInvoice",
+    "CreateAndApprovePurchaseOrder",
+    "AttachFilesToInvoice",
+    "SendInvoiceEmail",
+)
 
 
 def extra(organisation: Organisation, call: Call) -> Doc | Answer | None:
@@ -226,5 +235,8 @@ def _setup() -> Doc:
         ("Total", "New", "Updated", "Deleted", "Locked", "System", "Errored", "NewOrUpdated"), 0
     )
     return {
-        "ImportSummary": {"Accounts": {**counts, "Present": False}, "Organisation": {"Present": False}}
+        "ImportSummary": {
+            "Accounts": {**counts, "Present": False},
+            "Organisation": {"Present": False},
+        }
     }

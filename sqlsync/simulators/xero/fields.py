@@ -39,7 +39,9 @@ def known() -> Mapping[str, Members]:
     data = tomllib.loads(files(__package__).joinpath("known_fields.toml").read_text("utf-8"))
     enums = {name: frozenset(text.split()) for name, text in data.pop("enums").items()}
     return {
-        type_name: {name.lower(): _member(name, words.split(), enums) for name, words in rows.items()}
+        type_name: {
+            name.lower(): _member(name, words.split(), enums) for name, words in rows.items()
+        }
         for type_name, rows in data.items()
     }
 

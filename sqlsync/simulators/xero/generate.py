@@ -81,9 +81,7 @@ def generate(
         maker.documents(invoices, posted)
         posted += [
             _Posted(row.created, table, row, day, kind, reference)
-            for table, row, day, kind, reference in add_various(
-                books, random, first, now, invoices
-            )
+            for table, row, day, kind, reference in add_various(books, random, first, now, invoices)
         ]
     posted.sort(key=lambda entry: (entry.at, entry.row.id))
     for entry in posted:
@@ -230,14 +228,12 @@ class _Maker:
             kind = "ACCREC" if is_sale else "ACCPAY"
             on = date.fromordinal(seed.day)
             posted.append(_Posted(at, "Invoices", row, on, kind, reference))
-        if status == VOIDED or status == DELETED:
+        if status in (VOIDED, DELETED):
             row.updated = min(at + 86_400_000 * 2, self.now)
         if paid:
             self._payment(row, seed, paid_day, posted)
 
-    def _payment(
-        self, invoice: Row, seed: InvoiceSeed, day: int, posted: list[_Posted]
-    ) -> None:
+    def _payment(self, invoice: Row, seed: InvoiceSeed, day: int, posted: list[_Posted]) -> None:
         at = max(self._moment(day), invoice.created + 1000)
         words = "Payment" if seed.is_sale else f"DD {seed.number}"
         made = PaymentSeed(invoice.id, seed.is_sale, self.first + day, seed.paid, words)

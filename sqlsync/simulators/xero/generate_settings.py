@@ -24,7 +24,14 @@ ACCOUNTS = (
     ("210", "Service Income", "SALES", "OUTPUT2", "", ""),
     ("260", "Other Revenue", "REVENUE", "OUTPUT2", "", "0b6d94e8-13fa-4c27-9d85-a7e30f5c61b2"),
     ("270", "Interest Income", "OTHERINCOME", "NONE", "", ""),
-    ("310", "Cost of Goods Sold", "DIRECTCOSTS", "INPUT2", "", "58e0f3a7-b2c9-4d16-8f74-c1905a7d2e3b"),
+    (
+        "310",
+        "Cost of Goods Sold",
+        "DIRECTCOSTS",
+        "INPUT2",
+        "",
+        "58e0f3a7-b2c9-4d16-8f74-c1905a7d2e3b",
+    ),
     ("400", "Advertising", "OVERHEADS", "INPUT2", "", ""),
     ("404", "Bank Fees", "OVERHEADS", "NONE", "", ""),
     ("408", "Cleaning", "OVERHEADS", "INPUT2", "", ""),
@@ -44,12 +51,26 @@ ACCOUNTS = (
     ("497", "Bank Revaluations", "EXPENSE", "NONE", "BANKCURRENCYGAIN", ""),
     ("498", "Unrealised Currency Gains", "EXPENSE", "NONE", "UNREALISEDCURRENCYGAIN", ""),
     ("499", "Realised Currency Gains", "EXPENSE", "NONE", "REALISEDCURRENCYGAIN", ""),
-    ("610", "Accounts Receivable", "CURRENT", "NONE", "DEBTORS", "a7c0e95d-4b1f-4e38-92d6-0f8b3c7a15e4"),
+    (
+        "610",
+        "Accounts Receivable",
+        "CURRENT",
+        "NONE",
+        "DEBTORS",
+        "a7c0e95d-4b1f-4e38-92d6-0f8b3c7a15e4",
+    ),
     ("620", "Customer Deposits", "CURRLIAB", "OUTPUT2", "", ""),
     ("625", "Supplier Deposits", "PREPAYMENT", "INPUT2", "", ""),
     ("630", "Inventory", "INVENTORY", "NONE", "", ""),
     ("710", "Roasting Equipment", "FIXED", "INPUT2", "", ""),
-    ("800", "Accounts Payable", "CURRLIAB", "NONE", "CREDITORS", "b8d1fa6e-5c20-4f49-a3e7-109c4d8b26f5"),
+    (
+        "800",
+        "Accounts Payable",
+        "CURRLIAB",
+        "NONE",
+        "CREDITORS",
+        "b8d1fa6e-5c20-4f49-a3e7-109c4d8b26f5",
+    ),
     ("801", "Unpaid Expense Claims", "CURRLIAB", "NONE", "UNPAIDEXPCLM", ""),
     ("820", "GST", "CURRLIAB", "NONE", "GST", "c9e20b7f-6d31-405a-b4f8-21ad5e9c3706"),
     ("840", "Historical Adjustment", "CURRLIAB", "NONE", "HISTORICAL", ""),
@@ -73,7 +94,14 @@ RATES = (
 ITEMS = (
     ("HB-1KG", "House blend 1 kg", "House blend, 1 kg bag", "27.50", "12.40", "sold"),
     ("HB-250", "House blend 250 g", "House blend, 250 g bag", "9.80", "4.10", "sold"),
-    ("ET-1KG", "Ethiopia single origin", "Ethiopia single origin, 1 kg bag", "38.90", "19.75", "sold"),
+    (
+        "ET-1KG",
+        "Ethiopia single origin",
+        "Ethiopia single origin, 1 kg bag",
+        "38.90",
+        "19.75",
+        "sold",
+    ),
     ("CO-1KG", "Colombia single origin", "Colombia single origin, 1 kg", "34.20", "16.85", "sold"),
     ("DC-1KG", "Decaf 1 kg", "Swiss water decaf, 1 kg bag", "33.40", "17.30", "sold"),
     ("FP-500", "Filter papers 500", "Filter papers, box of 500", "31.00", "14.25", "sold"),
@@ -89,7 +117,10 @@ ITEMS = (
 )
 
 SERVICE_ACCOUNT = {"sold": "200", "service": "210", "tracked": "200"}
-TRACKING = (("Region", ("North", "South", "Overseas")), ("Channel", ("Wholesale", "Retail", "Online")))
+TRACKING = (
+    ("Region", ("North", "South", "Overseas")),
+    ("Channel", ("Wholesale", "Retail", "Online")),
+)
 CURRENCIES = (
     ("NZD", "New Zealand Dollar"),
     ("AUD", "Australian Dollar"),
@@ -99,7 +130,9 @@ CURRENCIES = (
 GROUPS = ("Wholesale", "Retail", "Growers")
 
 
-def add_settings(books: Books, random: Random, tenant_id: str, name: str, at: int, lock: date) -> None:
+def add_settings(
+    books: Books, random: Random, tenant_id: str, name: str, at: int, lock: date
+) -> None:
     """Everything there is before the first contact. at: when, milliseconds."""
     _add_accounts(books, random, at)
     _add_rates(books, at)

@@ -153,7 +153,11 @@ class _Writer:
             doc = table.doc(invoice)
             is_open = doc["Status"] == "AUTHORISED" and doc["AmountDue"] > credit["Total"]
             if is_open and doc["Date"].isoformat() <= day:
-                sent = {"Invoice": {"InvoiceID": invoice.id}, "Amount": credit["Total"], "Date": day}
+                sent = {
+                    "Invoice": {"InvoiceID": invoice.id},
+                    "Amount": credit["Total"],
+                    "Date": day,
+                }
                 payments.allocate(desk, "CreditNotes", row, sent)
                 return
 

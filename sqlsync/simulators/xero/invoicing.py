@@ -323,13 +323,10 @@ def _number(desk: Desk, table: str, body: Doc, old: Doc | None, kind: str) -> st
     if kind not in ("ACCREC", "ACCRECCREDIT"):
         return str(sent or "")
     if sent:
-        if old is None or fold(old[name]) != fold(str(sent)):
-            if _holder(desk, table, str(sent), kind) is not None:
-                raise Invalid(
-                    "Credit Note # must be unique."
-                    if _is_credit(table)
-                    else "Invoice # must be unique."
-                )
+        is_new = old is None or fold(old[name]) != fold(str(sent))
+        if is_new and _holder(desk, table, str(sent), kind) is not None:
+            what = "Credit Note" if _is_credit(table) else "Invoice"
+            raise Invalid(f"{what} # must be unique.")
         return str(sent)
     prefix = "CN-" if _is_credit(table) else "INV-"
     while _holder(desk, table, made := desk.unit.next_number(prefix), kind) is not None:

@@ -63,7 +63,11 @@ def save_item(desk: Desk, body: Doc, row: Row | None) -> Row:
     doc["IsTrackedAsInventory"] = tracked
     doc["QuantityOnHand"] = (old or {}).get("QuantityOnHand", NOTHING)
     doc["TotalCostPool"] = (old or {}).get("TotalCostPool", ZERO)
-    if old and tracked != old["IsTrackedAsInventory"] and is_used(desk, "ItemID", row.id if row else ""):
+    if (
+        old
+        and tracked != old["IsTrackedAsInventory"]
+        and is_used(desk, "ItemID", row.id if row else "")
+    ):
         raise Invalid("Tracking cannot be changed for an item that is used on transactions.")
     if row is None:
         made = desk.unit.add("Items", doc)

@@ -287,7 +287,11 @@ def _line_posts(books: Books, doc: Doc, sign: int) -> list[Post]:
         if not line.get("AccountID"):
             continue
         tax = line["TaxAmount"]
-        net = line["LineAmount"] - tax if doc["LineAmountTypes"] == "Inclusive" else line["LineAmount"]
+        net = (
+            line["LineAmount"] - tax
+            if doc["LineAmountTypes"] == "Inclusive"
+            else line["LineAmount"]
+        )
         taxes += tax
         found.append(
             Post(
@@ -377,11 +381,12 @@ def _claim_posts(books: Books, doc: Doc) -> tuple[Post, ...]:
 def _shared(books: Books, source: Doc, amount: Decimal, sign: int) -> list[Post]:
     """A part of a prepayment on the accounts it was coded to."""
     whole = source["Total"]
-    found = [
-        post._replace(net=rounded(post.net * amount / whole), tax=rounded(post.tax * amount / whole))
+    return [
+        post._replace(
+            net=rounded(post.net * amount / whole), tax=rounded(post.tax * amount / whole)
+        )
         for post in _line_posts(books, source, sign)
     ]
-    return found
 
 
 def _allocation_posts(books: Books, doc: Doc) -> tuple[Post, ...]:

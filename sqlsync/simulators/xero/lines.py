@@ -51,7 +51,7 @@ def build_lines(
         if not isinstance(element, dict):
             raise Invalid("A line item must be an object.")
         line_id = element.get("LineItemID")
-        base = by_id.pop(line_id.lower(), None) if is_uuid(line_id) else None
+        base = by_id.pop(str(line_id).lower(), None) if is_uuid(line_id) else None
         if line_id and base is None and desk.options.unknown_line_id == "refused":
             raise Invalid(f"The line item {line_id} could not be found on this document.")
         line = _line(desk, element, base, kind, amounts)
@@ -117,7 +117,9 @@ def _line(desk: Desk, sent: Doc, base: Doc | None, kind: LineKind, amounts: str)
     text = sent.get("Description", (base or {}).get("Description"))
     if not text and is_new_item and item is not None:
         text = item.get("Description" if kind.is_sale else "PurchaseDescription") or item["Name"]
-    has_amount = any(sent.get(name) is not None for name in ("Quantity", "UnitAmount", "LineAmount"))
+    has_amount = any(
+        sent.get(name) is not None for name in ("Quantity", "UnitAmount", "LineAmount")
+    )
     is_text_only = not has_amount and item is None and (base is None or base.get("_text", False))
     if not text and (is_text_only or kind.must_code):
         raise Invalid("Description must be at least 1 character.")
@@ -130,8 +132,10 @@ def _line(desk: Desk, sent: Doc, base: Doc | None, kind: LineKind, amounts: str)
     _amounts(line, sent, base, kind, details if is_new_item else {})
     if account is not None:
         line["AccountID"] = account["_id"]
-    line["Tracking"] = desk.tracking(sent["Tracking"]) if sent.get("Tracking") is not None else (
-        base["Tracking"] if base else []
+    line["Tracking"] = (
+        desk.tracking(sent["Tracking"])
+        if sent.get("Tracking") is not None
+        else (base["Tracking"] if base else [])
     )
     if len(line["Tracking"]) > 2:
         raise Invalid("A line item can have at most 2 tracking categories.")
@@ -156,9 +160,7 @@ def _item(desk: Desk, sent: Doc, base: Doc | None, kind: LineKind) -> Doc | None
     return {**doc, "_id": found[0].id}
 
 
-def _account(
-    desk: Desk, sent: Doc, base: Doc | None, kind: LineKind, details: Doc
-) -> Doc | None:
+def _account(desk: Desk, sent: Doc, base: Doc | None, kind: LineKind, details: Doc) -> Doc | None:
     code = sent.get("AccountCode")
     if code in (None, "") and base is not None and base.get("AccountID"):
         row = desk.books.row("Accounts", base["AccountID"])

@@ -133,9 +133,9 @@ def _narrowed(books: Books, endpoint: Endpoint, params: Params, rows: list[Row])
         if parameter in endpoint.filters and params.get(parameter.lower()):
             wanted = {fold(text) for text in _listed(params, parameter.lower())}
             rows = [row for row in rows if _text(books, name, row, member) in wanted]
-    for parameter, (member, is_low) in _BOUNDS.items():
+    for parameter, (bounded, is_low) in _BOUNDS.items():
         if parameter in endpoint.filters and params.get(parameter.lower()):
-            rows = _bounded(books, name, rows, member, params[parameter.lower()], is_low=is_low)
+            rows = _bounded(books, name, rows, bounded, params[parameter.lower()], is_low=is_low)
     return rows
 
 
@@ -209,7 +209,7 @@ def _in_order(
     found = sorted(rows, key=lambda row: row.id)
     for order in reversed(orders):
         found.sort(
-            key=lambda row: sort_key(Reader(books, endpoint.name, row)(order.path)),  # noqa: B023
+            key=lambda row: sort_key(Reader(books, endpoint.name, row)(order.path)),
             reverse=order.is_descending,
         )
     return found

@@ -108,13 +108,17 @@ def _filled(desk: Desk, table: str, body: Doc, old: Doc | None, status: str) -> 
             doc[name] = day
     doc["CurrencyCode"], doc["CurrencyRate"] = desk.currency(body, old)
     desk.branding(body)
-    names = ("Reference", "Terms", "Title", "Summary", "BrandingThemeID") if is_quote else (
-        "Reference",
-        "BrandingThemeID",
-        "DeliveryAddress",
-        "AttentionTo",
-        "Telephone",
-        "DeliveryInstructions",
+    names = (
+        ("Reference", "Terms", "Title", "Summary", "BrandingThemeID")
+        if is_quote
+        else (
+            "Reference",
+            "BrandingThemeID",
+            "DeliveryAddress",
+            "AttentionTo",
+            "Telephone",
+            "DeliveryInstructions",
+        )
     )
     for name in names:
         value = body.get(name, kept.get(name))
@@ -146,7 +150,8 @@ def _lines(desk: Desk, body: Doc, old: Doc | None, doc: Doc, *, is_quote: bool) 
         discounts=True,
         unit_places=desk.unit_places if is_quote else 4,
     )
-    amounts = _QUOTE_AMOUNTS.get(doc["LineAmountTypes"], doc["LineAmountTypes"])
+    sent_amounts = str(doc["LineAmountTypes"])
+    amounts = _QUOTE_AMOUNTS.get(sent_amounts, sent_amounts)
     if body.get("LineItems") is not None:
         kept = old["LineItems"] if old else []
         lines = build_lines(desk, body["LineItems"], kept, kind, amounts)
@@ -179,8 +184,11 @@ def _number(desk: Desk, table: str, body: Doc, old: Doc | None) -> str:
                     "PurchaseOrder status change is invalid",
                     "Deleted PurchaseOrders cannot be updated",
                 )
-            raise Invalid("Order number must be unique" if table != "Quotes" else
-                          "Quote number must be unique")
+            raise Invalid(
+                "Order number must be unique"
+                if table != "Quotes"
+                else "Quote number must be unique"
+            )
         return str(sent)
     prefix = "QU-" if table == "Quotes" else "PO-"
     while held.ids_of("number", fold(made := desk.unit.next_number(prefix))):

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlsync.simulators.clock import SimulatedClock
+from sqlsync.simulators.pdf import one_page
 from sqlsync.simulators.xero import problems
 from sqlsync.simulators.xero.calls import Answer, Call
 from sqlsync.simulators.xero.chart import (
@@ -32,7 +33,6 @@ from sqlsync.simulators.xero.ledger import Ledger
 from sqlsync.simulators.xero.lists import find, is_true, pagination
 from sqlsync.simulators.xero.options import Options
 from sqlsync.simulators.xero.payments import allocate, unallocate
-from sqlsync.simulators.pdf import one_page
 from sqlsync.simulators.xero.problems import Invalid, Refused, validation
 from sqlsync.simulators.xero.reports import report
 from sqlsync.simulators.xero.shapes import View, allocation, contact_brief, render
@@ -111,8 +111,10 @@ class Organisation:
 
     def _record(self, call: Call, endpoint: Endpoint) -> Answer:
         if call.method not in endpoint.record_verbs:
-            raise problems.not_found() if not endpoint.record_verbs else (
-                problems.method_not_allowed()
+            raise (
+                problems.not_found()
+                if not endpoint.record_verbs
+                else (problems.method_not_allowed())
             )
         if call.method == "GET":
             return self._get(call, endpoint)

@@ -90,7 +90,7 @@ def precondition() -> Refused:
 
 
 def _gateway(status: int, title: str, detail: str, headers: dict[str, str]) -> Refused:
-    body = {
+    body: Doc = {
         "Type": None,
         "Title": title,
         "Status": status,
@@ -139,9 +139,7 @@ def offline(status: int = 503) -> Refused:
 # -- sentences ---
 
 NOT_MODIFIABLE = "Invoice not of valid status for modification"
-HAS_PAYMENTS = (
-    "This document cannot be edited as it has a payment or credit note allocated to it."
-)
+HAS_PAYMENTS = "This document cannot be edited as it has a payment or credit note allocated to it."
 ARCHIVED_CONTACT = (
     "The specified contact details matched an archived contact. "
     "Archived contacts cannot currently be edited via the API."
@@ -168,7 +166,9 @@ def status_blocked(status: str) -> Invalid:
 
 
 def locked(kind: str, at: str) -> Invalid:
-    return Invalid(f"The document date cannot be before the {kind} lock date, currently set at {at}")
+    return Invalid(
+        f"The document date cannot be before the {kind} lock date, currently set at {at}"
+    )
 
 
 def no_currency(code: str) -> Invalid:

@@ -209,8 +209,8 @@ class _Figures:
         rows.append(section("", [row(cell("Total Assets"), *(cell(text(a)) for a in assets))]))
         rows.append(section("Liabilities", []))
         owed = [ZERO for _ in days]
-        for title, kinds in (("Current Liabilities", _SHORT), ("Non-Current Liabilities", _LONG)):
-            block, sums = self.block(title, kinds, columns, -1)
+        for title, owed_to in (("Current Liabilities", _SHORT), ("Non-Current Liabilities", _LONG)):
+            block, sums = self.block(title, owed_to, columns, -1)
             owed = [a + b for a, b in zip(owed, sums, strict=True)]
             if any(sums):
                 rows.append(block)
@@ -328,9 +328,15 @@ class _Figures:
 
     def executive_summary(self) -> tuple[list[str], Rows]:
         day = month_end(self.day("date", self.today))
-        this, last = (day.replace(day=1), day), (back(day.replace(day=1), 1), month_end(back(day, 1)))
-        rows: Rows = [header("", *(f"{MONTHS[e.month - 1][:3]} {e.year}" for _, e in (this, last)),
-                             "Variance")]
+        this, last = (
+            (day.replace(day=1), day),
+            (back(day.replace(day=1), 1), month_end(back(day, 1))),
+        )
+        rows: Rows = [
+            header(
+                "", *(f"{MONTHS[e.month - 1][:3]} {e.year}" for _, e in (this, last)), "Variance"
+            )
+        ]
         flows = [self._flows(*this), self._flows(*last)]
         got = [total(g for g, _ in flow.values()) for flow in flows]
         spent = [total(s for _, s in flow.values()) for flow in flows]
@@ -359,14 +365,18 @@ class _Figures:
                     compared("Direct costs", costs),
                     compared("Gross profit (loss)", gross),
                     compared("Expenses", expenses),
-                    compared("Profit (loss)", [a - b for a, b in zip(gross, expenses, strict=True)]),
+                    compared(
+                        "Profit (loss)", [a - b for a, b in zip(gross, expenses, strict=True)]
+                    ),
                 ],
             )
         )
         debtors = [self._control("DEBTORS", end, 1) for _, end in (this, last)]
         creditors = [self._control("CREDITORS", end, -1) for _, end in (this, last)]
         rows.append(
-            section("Balance Sheet", [compared("Debtors", debtors), compared("Creditors", creditors)])
+            section(
+                "Balance Sheet", [compared("Debtors", debtors), compared("Creditors", creditors)]
+            )
         )
         title = f"For the month of {MONTHS[day.month - 1]} {day.year}"
         return ["Executive Summary", self.organisation.name, title], rows

@@ -17,8 +17,6 @@ from sqlsync.simulators.xero.expenses import linked_status
 from sqlsync.simulators.xero.shapes_settings import SETTINGS_SHAPES, account, user
 from sqlsync.simulators.xero.store import Books, Row
 from sqlsync.simulators.xero.values import (
-
-
     Doc,
     day_text,
     instant_text,
@@ -792,4 +790,3 @@ SHAPES: dict[str, Shape] = {
     "ExpenseClaims": expense_claim,
     "LinkedTransactions": linked_transaction,
 }
-

@@ -199,7 +199,9 @@ class Books:
 
     # -- changing, without any rule -------------------------------------------------------------
 
-    def insert(self, table: Table, row: Row, keys: Iterable[Key], standing: Standing | None) -> None:
+    def insert(
+        self, table: Table, row: Row, keys: Iterable[Key], standing: Standing | None
+    ) -> None:
         table.rows[row.id] = row
         table.note(keys, row.id)
         table.version += 1
