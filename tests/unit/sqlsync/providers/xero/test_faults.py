@@ -28,10 +28,10 @@ from sqlsync.providers.xero.faults import (
 
 # Every sentence of reference/xero/README.md section 6, and what it is for SQL.
 SENTENCES = [
-    ("contact", "The contact name Tui Street Café is already assigned to another contact. The"
-     " contact name must be unique across all active contacts.", DuplicateValue, "name"),
-    ("contact", "The specified contact details matched an archived contact. Archived contacts"
-     " cannot currently be edited via the API.", RuleBroken, None),
+    ("contact", ("The contact name Tui Street Café is already assigned to another contact. The"
+     " contact name must be unique across all active contacts."), DuplicateValue, "name"),
+    ("contact", ("The specified contact details matched an archived contact. Archived contacts"
+     " cannot currently be edited via the API."), RuleBroken, None),
     ("contact", "Contact name must be specified", MissingRequired, "name"),
     ("contact", "Email address must be valid.", InvalidValue, "email_address"),
     ("account", "Please enter a unique Name.", DuplicateValue, "name"),
@@ -39,21 +39,21 @@ SENTENCES = [
     ("invoice", "Invoice not of valid status for modification", RuleBroken, None),
     ("invoice", "Invoice not of valid type for creation", InvalidValue, "type"),
     ("invoice", "Invoice # must be unique.", DuplicateValue, "invoice_number"),
-    ("invoice", "This document cannot be edited as it has a payment or credit note allocated to"
-     " it.", RuleBroken, None),
-    ("invoice", "The status VOIDED cannot be applied to the invoice because it has payments or"
-     " credit notes allocated to it.", RuleBroken, None),
+    ("invoice", ("This document cannot be edited as it has a payment or credit note allocated to"
+     " it."), RuleBroken, None),
+    ("invoice", ("The status VOIDED cannot be applied to the invoice because it has payments or"
+     " credit notes allocated to it."), RuleBroken, None),
     ("invoice", "Account code '999' is not a valid code for this document.", BadReference,
      "account_code"),
-    ("invoice", "Account code '205' has been archived, or has been deleted. Each line item must"
-     " reference a valid account.", BadReference, "account_code"),
+    ("invoice", ("Account code '205' has been archived, or has been deleted. Each line item must"
+     " reference a valid account."), BadReference, "account_code"),
     ("invoice", "The TaxType code 'OUTPUT2' cannot be used with account code '310'.", RuleBroken,
      "tax_type"),
     ("invoice", "Tax rate must be Active", BadReference, "tax_type"),
     ("invoice", "The line total 50.00 does not match the expected line total 40.00", RuleBroken,
      "line_amount"),
-    ("invoice", "The document date cannot be before the period lock date, currently set at 31"
-     " March 2026", RuleBroken, None),
+    ("invoice", ("The document date cannot be before the period lock date, currently set at 31"
+     " March 2026"), RuleBroken, None),
     ("invoice", "Organisation is not subscribed to currency EUR", BadReference, "currency_code"),
     ("invoice", "You have reached the limit of invoices you can approve", RuleBroken, None),
     ("payment", "Payment amount exceeds the amount outstanding on this document", RuleBroken,

@@ -243,7 +243,7 @@ def test_every_update_is_a_post_with_the_key(spec: ObjectSpec) -> None:
     request = one_plan(Step(StepKind.UPDATE, spec, fields, record_id, json.dumps(base).encode()))
     assert request.method == "POST" and request.body is not None
     body = json.loads(request.body)
-    [element] = body[calls.collection] if calls.collection in body else [body]
+    [element] = body.get(calls.collection, [body])
     assert element[calls.id_member] == record_id
     check(request)
 
@@ -273,7 +273,7 @@ def test_every_delete_is_one_that_xero_knows(spec: ObjectSpec) -> None:
         return
     assert request.body is not None
     body = json.loads(request.body)
-    [element] = body[calls.collection] if calls.collection in body else [body]
+    [element] = body.get(calls.collection, [body])
     assert element[calls.status_member] in ("DELETED", "VOIDED")
 
 
@@ -284,7 +284,7 @@ def test_every_archiving_says_the_status_and_nothing_else(spec: ObjectSpec) -> N
     request = one_plan(Step(StepKind.DEACTIVATE, spec, {}, ID, json.dumps(base).encode()))
     assert request.body is not None
     body = json.loads(request.body)
-    [element] = body[calls.collection] if calls.collection in body else [body]
+    [element] = body.get(calls.collection, [body])
     assert element.pop(calls.id_member, ID) == ID and request.url.endswith(ID)
     assert element == {calls.status_member: "ARCHIVED"}
     check(request)
