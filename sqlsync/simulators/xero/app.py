@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from sqlsync.simulators.clock import SimulatedClock
+from sqlsync.simulators.server import AsgiApp, Scope
 from sqlsync.simulators.xero.control import control_routes
 from sqlsync.simulators.xero.options import Options
 from sqlsync.simulators.xero.service import OrganisationSpec, Service
@@ -23,6 +26,7 @@ from sqlsync.simulators.xero.web_oauth import (
 )
 
 DEFAULT = (OrganisationSpec(),)
+_STARTS = (PREFIX, "/identity/connect/authorize", "/connections", "/connect/")
 
 
 def create_service(
@@ -70,7 +74,22 @@ def create_app(
             Route(f"{well_known}/jwks", jwks_endpoint(service), methods=["GET"]),
             *control_routes(service),
         ],
+        middleware=[Middleware(_AnyCase)],
         lifespan=lifespan,
     )
     app.state.service = service
     return app
+
+
+class _AnyCase:
+    """Addresses are the same in any case: SDKs ask for `/Connections` as well."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        for start in _STARTS:
+            if path.lower().startswith(start) and not path.startswith(start):
+                scope = {**scope, "path": start + path[len(start) :]}
+        await self.app(scope, receive, send)

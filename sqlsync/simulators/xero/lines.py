@@ -62,7 +62,9 @@ def build_lines(
 
 def retaxed(desk: Desk, old: list[Doc], kind: LineKind, amounts: str) -> list[Doc]:
     """Kept lines under another LineAmountTypes, or now in need of an account."""
-    return [_line(desk, {}, line, kind, amounts) for line in old]
+    return [
+        {**_line(desk, {}, line, kind, amounts), "LineItemID": line["LineItemID"]} for line in old
+    ]
 
 
 def totals_of(lines: list[Doc], amounts: str) -> Totals:
