@@ -150,7 +150,9 @@ class Books:
             return self.envelope("Organisations", [{"OrganisationID": TENANT}])
         table = self.rows.setdefault(name, {})
         if seen.method == "GET":
-            return self.one(name, rest[0]) if rest else self.listed(name, table, seen)
+            if rest and rest[0] != "Settings":
+                return self.one(name, rest[0])
+            return self.listed(name, table, seen)
         if seen.method == "DELETE":
             return Reply(b"", 204) if table.pop(rest[-1], None) else Reply(b"", 404)
         if len(rest) == 2:

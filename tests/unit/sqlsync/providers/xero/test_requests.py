@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -334,8 +335,6 @@ def test_several_voids_of_transfers_travel_as_their_own_kind_of_body(step: Make)
 def operations() -> dict[str, Any]:
     if not xero_openapi.is_there():
         pytest.skip(f"the reference pack is not beside the project: {xero_openapi.FILE} is missing")
-    import re
-
     found = {}
     for path, item in xero_openapi.document()["paths"].items():
         for method in ("get", "put", "post", "delete"):
@@ -347,8 +346,6 @@ def operations() -> dict[str, Any]:
 
 
 def plain(call: str) -> str:
-    import re
-
     return re.sub(r"\{[^}]*\}", "{}", call)
 
 
@@ -391,3 +388,27 @@ def test_every_object_of_calls_toml_is_in_the_catalog() -> None:
     names = {spec.api_name for spec in OBJECTS}
     assert {*TABLE["word_keys"], *TABLE["gone"]} <= names
     assert ZERO_ID.count("0") == 32
+
+
+WRONG = [
+    ("PATCH", "/Invoices", {}, None, "no such call"),
+    ("GET", "/Contacts", {"unitdp": "4"}, None, "unitdp is no parameter"),
+    ("PUT", "/Contacts", {}, {"Contacts": [{"Nmae": "x"}]}, "Nmae is not known"),
+    ("PUT", "/Invoices", {}, {"Invoices": [{"Total": 5}]}, "Total is read-only"),
+    ("PUT", "/Invoices", {}, {"Invoices": [{"Status": "OPEN"}]}, "is not one of"),
+    ("PUT", "/Payments", {}, {"Payments": [{"Amount": "five"}]}, "is not of type"),
+    ("PUT", "/Contacts", {}, None, "lacks its body"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "query", "body", "problem"), WRONG)
+def test_the_check_itself_sees_what_is_wrong(
+    method: str, path: str, query: dict[str, str], body: Any, problem: str
+) -> None:
+    operations()  # skips where the file is not there
+    headers = {"accept": "application/json", "xero-tenant-id": "t"}
+    content = None if body is None else json.dumps(body).encode()
+    if content is not None:
+        headers["content-type"] = "application/json"
+    found = xero_openapi.problems(method, f"/api.xro/2.0{path}", query, headers, content)
+    assert len(found) == 1 and problem in found[0]
