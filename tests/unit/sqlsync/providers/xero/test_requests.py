@@ -128,8 +128,6 @@ def one_plan(step: Step) -> HttpRequest:
 
 # -- every object ----------------------------------------------------------------------------
 
-NOT_LISTED = ("attachment", "history_record", "tracking_option")  # beneath other records
-
 
 @pytest.mark.parametrize("spec", OBJECTS, ids=named)
 def test_every_list_is_one_that_xero_knows(spec: ObjectSpec) -> None:
