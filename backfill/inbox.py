@@ -24,6 +24,7 @@ from schema.model import Catalog
 from sqlsync.database import EngineConnection
 from sqlsync.errors import NeedsReauth, SqlsyncError
 from sqlsync.providers.quickbooks.webhooks import read_events
+from sqlsync.providers.xero import webhooks as xero_webhooks
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,13 @@ def named_records(provider: str, body: bytes, catalogs: Mapping[str, Catalog]) -
 
     Raises SqlsyncError where the body cannot be read.
     """
-    if provider != "quickbooks" or provider not in catalogs:
+    if provider not in catalogs:
         return []
     found: dict[Named, None] = {}
+    if provider == "xero":
+        for change in xero_webhooks.read_events(body, catalogs[provider]):
+            found[Named(change.tenant_id, change.table, change.id)] = None
+        return list(found)
     for event in read_events(body, catalogs[provider]):
         found[Named(event.realm_id, event.table, event.id)] = None
         if event.deleted_id is not None:

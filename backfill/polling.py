@@ -25,7 +25,16 @@ from backfill.bookkeeping import (
 from backfill.connections import Connection
 from backfill.fence import Ownership, hold
 from backfill.options import Engine
-from backfill.windows import HistoryNeeded, Question, changes_window, halves, questions
+from backfill.refresh import refresh
+from backfill.windows import (
+    HistoryNeeded,
+    Question,
+    Suspicious,
+    changes_window,
+    halves,
+    questions,
+    sweep_decision,
+)
 from schema.model import ObjectSpec
 from sqlsync.database import sql
 from sqlsync.errors import HistoryTooOld, ProviderRefusal
@@ -107,10 +116,15 @@ async def _ask(
         return 0
     except ProviderRefusal as refusal:
         return await _refused(engine, connection, provider, owner, question, refusal)
-    changed = await _apply(engine, connection, owner, specs, answer, fetched_at)
-    for spec in specs:
+    for table, reason in answer.refused.items():
+        await _tell_refusal(engine, connection, table, reason)
+    told = [spec for spec in specs if spec.table not in answer.refused]
+    changed = await _apply(engine, connection, owner, told, answer, fetched_at)
+    for spec in told:
         if spec.table in answer.incomplete_tables:
             await _check_count(engine, connection, provider, spec)
+        if spec.table in answer.whole_tables:
+            changed += await _drop_missing(engine, connection, provider, spec, answer)
     return changed
 
 
@@ -125,21 +139,53 @@ async def _refused(
     """Finds the object that the provider will not tell about; the others go on."""
     parts = halves(question.tables)
     if parts is None:
-        async with engine.pool.connection() as session:
-            await note_error(
-                session,
-                connection,
-                question.tables[0],
-                str(refusal),
-                wait_seconds=ERROR_WAIT_SECONDS,
-            )
-        log.error("%s.%s: %s", connection.schema_name, question.tables[0], refusal)
+        await _tell_refusal(engine, connection, question.tables[0], refusal)
         return 0
     changed = 0
     for tables in parts:
         part = Question(tuple(tables), question.since)
         changed += await _ask(engine, connection, provider, owner, part)
     return changed
+
+
+async def _tell_refusal(
+    engine: Engine, connection: Connection, table: str, refusal: ProviderRefusal
+) -> None:
+    async with engine.pool.connection() as session:
+        await note_error(session, connection, table, str(refusal), wait_seconds=ERROR_WAIT_SECONDS)
+    log.error("%s.%s: %s", connection.schema_name, table, refusal)
+
+
+async def _drop_missing(
+    engine: Engine,
+    connection: Connection,
+    provider: Provider,
+    spec: ObjectSpec,
+    answer: Changes,
+) -> int:
+    """The answer held every record there is: rows it lacks are asked for by id, and leave.
+
+    A suspiciously short answer drops nothing: the history is read anew, with its own sweep.
+    """
+    seen = [record.id for record in answer.records if record.table == spec.table]
+    async with engine.pool.connection() as session:
+        found = await session.execute(
+            sql.SQL(
+                "select (select count(*) from {table}),"
+                " (select coalesce(array_agg(id order by id), '{{}}') from {table}"
+                "  where not id = any(%s))"
+            ).format(table=sql.Identifier(connection.schema_name, spec.table)),
+            [seen],
+        )
+        row = await found.fetchone()
+    if row is None or not row[1]:
+        return 0
+    decision = sweep_decision(row[0], row[1], len(seen), len(seen))
+    if isinstance(decision, Suspicious):
+        await _read_anew(engine, connection, [spec.table], decision.reason)
+        return 0
+    done = await refresh(engine, connection, provider, spec, decision.ids, noticed_by="poll")
+    return done.changed + done.removed
 
 
 async def _check_count(

@@ -16,7 +16,13 @@ import msgspec
 from msgspec import Raw
 
 from schema.model import ColumnType, FieldSpec
-from schema.values import DATE_PATTERN, NUMBER_PATTERN, TIMESTAMP_PATTERN
+from schema.values import (
+    DATE_PATTERN,
+    NUMBER_PATTERN,
+    TIMESTAMP_PATTERN,
+    day_of_milliseconds,
+    moment_of_milliseconds,
+)
 
 NULL_TEXT = "\\N"  # the default of a missing text: told from a real text by identity
 NULL = b"\\N"
@@ -63,6 +69,7 @@ class Cells:
             (kinds.count(ColumnType.DATE), rf"\\N|{DATE_PATTERN}"),
             (kinds.count(ColumnType.TIMESTAMPTZ), rf"\\N|{TIMESTAMP_PATTERN}"),
         )
+        self._dates = kinds.count(ColumnType.DATE)
         raw_pattern = _pattern(
             (kinds.count(ColumnType.NUMERIC), f"null|{NUMBER_PATTERN}"),
             (kinds.count(ColumnType.BOOLEAN), "null|true|false"),
@@ -87,7 +94,7 @@ class Cells:
         if times:
             joined = join_texts(times, False)
             if self._times.fullmatch(joined) is None:
-                raise NotPlain
+                joined = self._of_milliseconds(times)
             head = f"{head}\t{joined}" if texts else joined
         parts = [head.encode()] if texts or times else []
         if raws:
@@ -103,6 +110,18 @@ class Cells:
             else:
                 parts.append(cell)  # a buffer; join takes any
         return b"\t".join(parts)
+
+    def _of_milliseconds(self, times: Sequence[str | None]) -> str:
+        """The cells where all of them are written as `/Date(…)/`. Raises NotPlain."""
+        cells = [
+            NULL_TEXT
+            if time is None or time is NULL_TEXT
+            else (day_of_milliseconds if number < self._dates else moment_of_milliseconds)(time)
+            for number, time in enumerate(times)
+        ]
+        if None in cells:
+            raise NotPlain
+        return "\t".join(cells)  # type: ignore[arg-type]
 
 
 def join_texts(texts: Sequence[str | None], escaped: bool) -> str:

@@ -5,7 +5,7 @@ for `COPY … FROM STDIN` (text format, UTF-8, NULL as `\\N`). The values are th
 `schema.rows`; a property test holds the two together. Plain records go through the compiled
 `schema.cells`: numbers, booleans and lists stay the provider's own text, so 10.50 stays
 10.50. A record that is not plain (a null object, a text where a number should be, the 29th
-of February) goes through `schema.rows`, which knows every case.
+of February, a null id) goes through `schema.rows`, which knows every case.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class CopyEncoder:
         self.columns = (*texts, *custom, *self._cells.columns[len(texts) :], "raw")
         self.child_columns = {c.child.table: c.columns for c in self._children}
         self._decode = msgspec.json.Decoder(self._cells.struct).decode
+        self._null_id = spec.null_id.encode() if spec.null_id else None
         self._id = texts.index("id")
         self._jsonb = _jsonb_columns(spec.fields) | {"raw"}
 
@@ -108,6 +109,8 @@ class CopyEncoder:
         return CopyRows(tuple(lines), b"".join(lines.values()), blobs, tuple(rejected))
 
     def _plain(self, raw: bytes, children: bool) -> tuple[str, bytes, list[bytes]]:
+        if self._null_id is not None and self._null_id in raw:
+            raise NotPlain
         escaped = b"\\" in raw
         try:
             record = self._decode(raw)

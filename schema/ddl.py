@@ -307,7 +307,8 @@ def _column_row(plan: TablePlan, column: ColumnPlan, number: int) -> list[str]:
         writable, max_length = custom.writable, custom.max_length
     elif plan.child is not None:
         if column.name == plan.child.parent_column:
-            path, references, writable = "Id", plan.spec.table, Writable.CREATE
+            path = plan.spec.by_column["id"].api_path
+            references, writable = plan.spec.table, Writable.CREATE
         elif column.name == "position":
             writable = Writable.ALWAYS
         else:

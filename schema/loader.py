@@ -37,12 +37,20 @@ OPERATIONS = {
     *("delete", "void", "deactivate", "send", "pdf"),
 }
 _KINDS = ("transaction", "name_list", "singleton", "other")
-_FEEDS = ("cdc", "query", "none")
+_FEEDS = ("cdc", "query", "modified_since", "whole", "none")
 _EXTRA = (
     *("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column"),
-    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list", "order"),
+    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list"),
+    # Xero
+    *("collection", "get", "create", "update", "delete", "list_calls", "created_by"),
+    *("delete_status", "status_member", "status_flow", "when_paid", "only_for"),
+    *("paging", "page_size", "order", "include", "modified_by", "sweep"),
+    *("unpaged_lacks", "summary_lacks", "lists_lack", "added", "parents"),
+    *("scope", "bulk", "unitdp", "summarize_errors", "idempotency_key", "files", "history"),
+    *("required_when", "one_of", "also_get_by", "match_by", "lifecycle", "deep_link_bill"),
 )
 _RESERVED_CHILD = ("id", "position")
+_VERSIONS = ("sync_token", "updated_at")  # the first of these columns tells which is newer
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*")
@@ -85,6 +93,7 @@ def _load(provider: str, folder: Traversable) -> Catalog:
 
     facts = _Reader(f"{provider}/_provider.toml", tables.pop("_provider.toml", {}), faults)
     title = facts.text("title") if facts.data or not faults else ""
+    null_id = facts.text("null_id", default=None)
     elsewhere = facts.names("elsewhere")
     others = tuple(_other(r) for r in facts.tables("other"))
     facts.unique("other", (o.name for o in others))
@@ -93,7 +102,7 @@ def _load(provider: str, folder: Traversable) -> Catalog:
     specs: list[ObjectSpec] = []
     for name, data in tables.items():
         before = len(faults)
-        spec = _object(provider, name, _Reader(f"{provider}/{name}", data, faults))
+        spec = _object(provider, name, _Reader(f"{provider}/{name}", data, faults), null_id)
         if len(faults) == before:
             specs.append(spec)
     _check_together(provider, specs, {*elsewhere, *(n[:-5] for n in tables)}, faults)
@@ -115,7 +124,7 @@ def _other(reader: _Reader) -> OtherSpec:
     return other
 
 
-def _object(provider: str, file_name: str, reader: _Reader) -> ObjectSpec:
+def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None) -> ObjectSpec:
     table = reader.name("table")
     if table and f"{table}.toml" != file_name:
         reader.fault("table", f"{table!r} is not the file's name")
@@ -149,7 +158,8 @@ def _object(provider: str, file_name: str, reader: _Reader) -> ObjectSpec:
         natural_keys=reader.texts("natural_keys", among=columns),
         update_requires=reader.texts("update_requires", among={f.path[0] for f in fields}),
         duplicate_column=reader.one_of("duplicate_column", sorted(columns), default=None),
-        version_column="sync_token" if "sync_token" in columns else None,
+        version_column=next((c for c in _VERSIONS if c in columns), None),
+        null_id=null_id,
         extra=reader.extra(),
     )
     reader.close()
@@ -160,7 +170,8 @@ def _fields(reader: _Reader) -> tuple[FieldSpec, ...]:
     readers = reader.tables("fields", required=True)
     fields = tuple(_field(r) for r in readers)
     reader.unique("fields", (f.column for f in fields))
-    reader.unique("fields (path)", (f.api_path for f in fields))
+    # A key that users know by another name has a column of that name too.
+    reader.unique("fields (path)", (f.api_path for f in fields if f.column != "id"))
     paths = {f.path for f in fields}
     for field in fields:
         if any(field.path[:n] in paths for n in range(1, len(field.path))):

@@ -35,6 +35,8 @@ class DeleteMeans(StrEnum):
     DELETE = "delete"
     VOID = "void"
     DEACTIVATE = "deactivate"
+    ARCHIVE = "archive"  # the record stays, archived; nothing brings it back
+    STATUS = "status"  # the record stays; extra "delete_status" says which status it gets
     NONE = "none"  # the table takes no DELETE
 
 
@@ -117,12 +119,13 @@ class ObjectSpec:
     custom_fields: tuple[CustomFieldSpec, ...] = ()
     children: tuple[ChildSpec, ...] = ()
     rank: int = 100  # backfill order: what is referred to comes first
-    change_feed: str = "cdc"  # cdc | query | none
+    change_feed: str = "cdc"  # cdc | query | modified_since | whole | none
     webhook: str | None = None  # entity name in webhook events
     natural_keys: tuple[str, ...] = ()  # columns with a unique index, so ON CONFLICT
     update_requires: tuple[str, ...] = ()  # top members sent with every update: "CustomerRef"
     duplicate_column: str | None = None  # column a duplicate-name refusal is about
-    version_column: str | None = "sync_token"
+    version_column: str | None = "sync_token"  # the newer value wins; "updated_at" is a time
+    null_id: str | None = None  # the text that says "none" where an id could stand
     extra: Mapping[str, str] = field(default_factory=dict)  # provider facts: void style, …
 
     @cached_property
@@ -139,6 +142,14 @@ class ObjectSpec:
 
     def can(self, operation: str) -> bool:
         return operation in self.operations
+
+    def status_of_deleted(self, status: str | None) -> str | None:
+        """The status DELETE sets on a record that has `status`; None where it has none to set.
+
+        extra "delete_status" is `DRAFT=DELETED AUTHORISED=VOIDED`; `*` stands for any other.
+        """
+        becomes = dict(pair.split("=", 1) for pair in self.extra.get("delete_status", "").split())
+        return becomes.get(status or "", becomes.get("*"))
 
 
 @dataclass(frozen=True, slots=True)

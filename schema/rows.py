@@ -37,7 +37,7 @@ def child_rows(spec: ObjectSpec, child: ChildSpec, raw: bytes) -> list[dict[str,
 
 def row_of(spec: ObjectSpec, record: Any) -> dict[str, Any]:
     """`record_row` of decoded JSON."""
-    row = _fields_of(spec.fields, record)
+    row = _fields_of(spec, spec.fields, record)
     if not row["id"]:
         raise ProviderFault(f"a {spec.title} came without an id")
     for custom in spec.custom_fields:
@@ -58,16 +58,16 @@ def child_rows_of(spec: ObjectSpec, child: ChildSpec, record: Any) -> list[dict[
         row: dict[str, Any] = {child.parent_column: parent_id}
         if child.key is not None:
             given = column_value(_TEXT, element.get(child.key))
-            row["id"] = row_id(given, position, seen)
+            row["id"] = row_id(None if given == spec.null_id else given, position, seen)
         row["position"] = position
-        rows.append(row | _fields_of(child.fields, element))
+        rows.append(row | _fields_of(spec, child.fields, element))
     return rows
 
 
 def record_id(spec: ObjectSpec, record: Any) -> str:
     """The provider's id. Raises ProviderFault where there is none."""
     found: str | None = column_value(_TEXT, member(record, spec.by_column["id"].path))
-    if not found:
+    if not found or found == spec.null_id:
         raise ProviderFault(f"a {spec.title} came without an id")
     return found
 
@@ -81,8 +81,13 @@ def row_id(given: str | None, position: int, seen: set[str]) -> str:
     return key
 
 
-def _fields_of(fields: Iterable[FieldSpec], record: Any) -> dict[str, Any]:
-    return {f.column: column_value(f.type, member(record, f.path)) for f in fields}
+def _fields_of(spec: ObjectSpec, fields: Iterable[FieldSpec], record: Any) -> dict[str, Any]:
+    row = {f.column: column_value(f.type, member(record, f.path)) for f in fields}
+    if spec.null_id is not None:
+        for column, value in row.items():
+            if value == spec.null_id and (column == "id" or column.endswith("_id")):
+                row[column] = None
+    return row
 
 
 def _custom_value(custom: CustomFieldSpec, record: Any) -> str | None:

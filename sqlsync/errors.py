@@ -39,6 +39,16 @@ class ConfigError(SqlsyncError):
     sqlstate = "F0000"
 
 
+class CompanyChoice(ConfigError):
+    """A consent covers several companies, and a person must say which one is meant."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, companies: tuple[tuple[str, str], ...]
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.companies = companies  # (id, name)
+
+
 class CatalogError(ConfigError):
     """A catalog file is wrong; the message names the file and the field."""
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schema.model import ColumnType, FieldSpec, ObjectSpec
 
+_NULL_ID = "00000000-0000-0000-0000-000000000000"
 _TEXTS = st.one_of(
     st.sampled_from(
         [
@@ -21,23 +22,37 @@ _TEXTS = st.one_of(
             "\x01\x7f",
             '"',
             "é😀",
+            "\\/",
+            _NULL_ID,
             "\ud800",
             ".",
         ]
     ),
     st.text(max_size=8),
 )
+_KEYS = st.sampled_from(["1", "2", "pos:1", "", "a\tb", _NULL_ID])
 _NUMBERS = st.sampled_from(
     ["0", "-0", "10.50", "1e5", "-1E-7", "1e400", "1e99999", "-1e-20000", "9" * 25, "9" * 1100]
 )
 _DATES = st.sampled_from(
-    ["2026-02-20", "2024-02-29", "2023-02-29", "2026-13-01", "0000-01-01", "9999-12-31", "now"]
+    [
+        *("2026-02-20", "2024-02-29", "2023-02-29", "2026-13-01", "0000-01-01", "9999-12-31"),
+        *("/Date(1518652800000+0000)/", "/Date(-86400000)/", "/Date(1518652800000+1300)/"),
+        *("/Date()/", "now"),
+    ]
 )
 _TIMES = st.sampled_from(
     [
         *("2026-03-02T09:15:40-08:00", "2026-03-02T09:15:40Z", "2026-03-02T09:15:40.123456789Z"),
         *("2026-03-02T09:15:40", "2024-02-29T23:59:59+15:59", "2026-03-02T24:00:00Z", "infinity"),
         *("0001-01-01T00:00:00+15:00", "2026-03-02 09:15+01", "2026-03-02T09:15:60Z"),
+        *("/Date(1439434356790+0000)/", "/Date(1439434356790)/", "/Date(-62135596800000+0000)/"),
+        *(
+            "/Date(999999999999999)/",
+            "/Date(-62135596800000-0100)/",
+            "/Date(0+9900)/",
+            "/Date(0)/ ",
+        ),
     ]
 )
 
@@ -113,7 +128,9 @@ def records(draw: st.DrawFn, spec: ObjectSpec) -> bytes:
             for _ in range(draw(st.integers(0, 3))):
                 row = draw(members(child.fields))
                 if child.key and draw(st.booleans()):
-                    row[child.key] = draw(st.sampled_from(["1", "2", "pos:1", "", "a\tb"]))
+                    row[child.key] = draw(
+                        st.sampled_from(["1", "2", "pos:1", "", "a\tb", _NULL_ID])
+                    )
                 rows.append(row)
             if draw(st.integers(0, 5)) == 0:
                 rows.append(draw(_ANY))
@@ -129,7 +146,8 @@ def records(draw: st.DrawFn, spec: ObjectSpec) -> bytes:
             optional={"StringValue": st.one_of(_TEXTS, _ANY)},
         )
         record["CustomField"] = draw(st.lists(element, max_size=3))
-    record["Id"] = draw(st.one_of(st.sampled_from(["1", "2", "3", "a\\b"]), _TEXTS, _ANY))
+    (key,) = spec.by_column["id"].path
+    record[key] = draw(st.one_of(st.sampled_from(["1", "2", "3", "a\\b"]), _TEXTS, _ANY))
     ascii_only = draw(st.booleans())
     text = to_json(record, ascii_only=ascii_only)
     return text.encode(errors="surrogatepass")

@@ -180,7 +180,7 @@ def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
     the next reading repairs a wrong guess, and ignoring it would repair nothing.
     """
     parts: list[tuple[sql.Composable, sql.Composable]] = []
-    if version in columns:
+    if version in columns and version != "updated_at":  # that one is compared below, as a time
         number = "case when {}.{} ~ '^[0-9]+$' then {}.{}::numeric else -1 end"
         name = sql.Identifier(str(version))
         new, old = sql.SQL("excluded"), sql.SQL("old")

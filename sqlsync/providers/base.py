@@ -6,14 +6,14 @@ nothing of tables in Postgres, of clients, or of the journal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from schema.model import Catalog, ObjectSpec
-from sqlsync.errors import ProviderError
+from sqlsync.errors import ProviderError, ProviderRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Changes:
 
     incomplete_tables: the tables for which that is so; what is given of them is true, but
     records or deletions may be missing, so they need a backfill with a sweep.
+    whole_tables: the tables of which `records` holds every record there is: one that is not
+    among them is gone. refused: by table, why the provider tells nothing of it (a scope that
+    the consent lacks); nothing is known of its changes then.
     """
 
     records: Sequence[Record]
@@ -58,6 +61,8 @@ class Changes:
     at: datetime  # the provider's clock when it answered
     complete: bool = True
     incomplete_tables: frozenset[str] = frozenset()
+    whole_tables: frozenset[str] = frozenset()
+    refused: Mapping[str, ProviderRefusal] = field(default_factory=dict)
 
 
 class StepKind(StrEnum):
@@ -92,10 +97,14 @@ class Call:
 
     The same call with the same key never changes anything twice, so that after a crash it is
     simply sent again. At most `Provider.batch_limit` steps.
+
+    first_sent_seconds_ago: for a call that went out before, how long ago at most; a provider
+    that remembers keys for some minutes only must look first what came of it.
     """
 
     key: str
     steps: tuple[Step, ...]
+    first_sent_seconds_ago: float | None = None
 
 
 # What came of a step: the record as the provider now holds it; a Tombstone where it is gone;

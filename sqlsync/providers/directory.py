@@ -15,15 +15,26 @@ from sqlsync.clock import Clock, SystemClock
 from sqlsync.database import EnginePool
 from sqlsync.errors import ConfigError, NeedsReauth
 from sqlsync.providers.base import Provider
-from sqlsync.providers.endpoints import Endpoints, quickbooks_endpoints
+from sqlsync.providers.companies import Companies
+from sqlsync.providers.endpoints import Endpoints, provider_endpoints
 from sqlsync.providers.http import HttpClient
-from sqlsync.providers.limits import QUICKBOOKS_BUDGET, SIMULATOR_BUDGET, Budget, Limits
-from sqlsync.providers.oauth import OAuthClient
+from sqlsync.providers.limits import (
+    QUICKBOOKS_BUDGET,
+    SIMULATOR_BUDGET,
+    XERO_BUDGET,
+    XERO_SIMULATOR_BUDGET,
+    Budget,
+    Limits,
+)
+from sqlsync.providers.oauth import QUICKBOOKS_OAUTH, XERO_OAUTH, OAuthClient, OAuthStyle
 from sqlsync.providers.quickbooks.adapter import QuickBooksProvider
 from sqlsync.providers.tokens import TokenSource
-from sqlsync.settings import QuickBooksSettings
+from sqlsync.providers.xero.adapter import XeroProvider
+from sqlsync.providers.xero.connections import XeroCompanies
+from sqlsync.settings import QuickBooksSettings, XeroSettings
 from sqlsync.vault import Vault
 
+_SIMULATED = "simulator"  # id and secret of an app that only a simulator knows
 _FRESH_SECONDS = 5.0  # how long a connection's row is believed
 
 _COLUMNS = "id, name, provider, schema_name, company_id, state, state_reason"
@@ -32,37 +43,86 @@ _BY_ID = f"select {_COLUMNS} from sqlsync.connection where id = %s"
 
 
 @dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is particular to the apps of one provider."""
+
+    style: OAuthStyle
+    budget: Budget
+    simulated_budget: Budget
+    where: str  # a person finds id and secret
+    needs_secret: bool
+
+
+_KINDS = {
+    "quickbooks": _Kind(
+        QUICKBOOKS_OAUTH,
+        QUICKBOOKS_BUDGET,
+        SIMULATOR_BUDGET,
+        "developer.intuit.com under Keys & credentials",
+        needs_secret=True,
+    ),
+    "xero": _Kind(
+        XERO_OAUTH,
+        XERO_BUDGET,
+        XERO_SIMULATOR_BUDGET,
+        "developer.xero.com under My apps, Configuration",
+        needs_secret=False,  # an app without one uses PKCE
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class App:
-    """Our app at QuickBooks: where it is, who we are, what we may use up."""
+    """Our app at a provider: where it is, who we are, what we may use up."""
 
     endpoints: Endpoints
     client_id: str
-    client_secret: str
+    client_secret: str | None
     budget: Budget = QUICKBOOKS_BUDGET
+    style: OAuthStyle = QUICKBOOKS_OAUTH
 
     @classmethod
-    def from_settings(cls, settings: QuickBooksSettings) -> App:
+    def from_settings(cls, settings: QuickBooksSettings | XeroSettings) -> App:
         """Raises ConfigError where something is missing or an address is wrong."""
+        provider = "xero" if isinstance(settings, XeroSettings) else "quickbooks"
+        kind = _KINDS[provider]
         simulated = settings.environment == "simulator"
         secret = settings.client_secret.get_secret_value() if settings.client_secret else None
-        if not simulated and (not settings.client_id or not secret):
+        if not simulated and (not settings.client_id or (kind.needs_secret and not secret)):
+            what = "client_id and client_secret are" if kind.needs_secret else "client_id is"
             raise ConfigError(
-                "providers.quickbooks.client_id and client_secret are not set.",
-                hint="They are shown at developer.intuit.com under Keys & credentials.",
+                f"providers.{provider}.{what} not set.", hint=f"Shown at {kind.where}."
             )
-        endpoints = quickbooks_endpoints(
+        endpoints = provider_endpoints(
+            provider,
             settings.environment,
             api_url=settings.api_url,
             authorize_url=settings.authorize_url,
             token_url=settings.token_url,
             revoke_url=settings.revoke_url,
         )
+        # A simulator takes any app. One that has an id and no secret tries PKCE there too.
+        if simulated and not secret and (kind.needs_secret or not settings.client_id):
+            secret = _SIMULATED
         return cls(
             endpoints,
-            settings.client_id or "simulator",
-            secret or "simulator",
-            SIMULATOR_BUDGET if simulated else QUICKBOOKS_BUDGET,
+            settings.client_id or _SIMULATED,
+            secret,
+            kind.simulated_budget if simulated else kind.budget,
+            kind.style,
         )
+
+    def oauth(self, http: HttpClient) -> OAuthClient:
+        """The app's door to the provider's token service."""
+        return OAuthClient(
+            http, self.endpoints, self.client_id, self.client_secret, style=self.style
+        )
+
+    def companies(self, http: HttpClient) -> Companies | None:
+        """Who tells which companies a grant covers; None where the callback does."""
+        if self.style.provider == "xero":
+            return XeroCompanies(http, self.endpoints.api_url)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +146,22 @@ class ProviderDirectory:
         catalogs: Mapping[str, Catalog],
         quickbooks: App | None,
         *,
+        xero: App | None = None,
         clock: Clock | None = None,
         http: HttpClient | None = None,
         write_wait_seconds: float = 30.0,
     ) -> None:
-        """catalogs: by provider name. quickbooks: None where it is not set up (then its
+        """catalogs: by provider name. quickbooks, xero: None where it is not set up (then its
         connections raise ConfigError). http: the caller's own, which `close` leaves open."""
         self._pool = pool
         self._vault = vault
         self._catalogs = catalogs
-        self._quickbooks = quickbooks
+        self._apps = {"quickbooks": quickbooks, "xero": xero}
         self._clock = clock or SystemClock()
         self._own_http = http is None
         self._http = http or HttpClient()
         self._write_wait_seconds = write_wait_seconds
-        self._providers: dict[int, tuple[str, QuickBooksProvider]] = {}
+        self._providers: dict[int, tuple[str, Provider]] = {}
         self._rows: dict[object, tuple[float, _Connection]] = {}
 
     async def for_schema(self, schema_name: str) -> Provider:
@@ -158,24 +219,34 @@ class ProviderDirectory:
         self._providers[row.id] = (row.company_id, provider)
         return provider
 
-    def _made(self, row: _Connection, company_id: str) -> QuickBooksProvider:
-        if row.provider != "quickbooks":
-            raise ConfigError(f"Connections to {row.provider} cannot be used yet.")
-        app = self._quickbooks
-        catalog = self._catalogs.get("quickbooks")
+    def _made(self, row: _Connection, company_id: str) -> Provider:
+        app = self._apps.get(row.provider)
+        catalog = self._catalogs.get(row.provider)
         if app is None or catalog is None:
-            raise ConfigError("QuickBooks is not set up: [providers.quickbooks] is missing.")
-        oauth = OAuthClient(self._http, app.endpoints, app.client_id, app.client_secret)
+            title = _KINDS[row.provider].style.title
+            raise ConfigError(f"{title} is not set up: [providers.{row.provider}] is missing.")
+        tokens = TokenSource(self._pool, self._vault, app.oauth(self._http), row.id)
+        limits = Limits(
+            self._pool,
+            f"{row.provider}:{company_id}",
+            app.budget,
+            write_wait_seconds=self._write_wait_seconds,
+        )
+        if row.provider == "xero":
+            return XeroProvider(
+                catalog=catalog,
+                http=self._http,
+                tokens=tokens,
+                limits=limits,
+                api_url=app.endpoints.api_url,
+                tenant_id=company_id,
+                companies=app.companies(self._http),
+            )
         return QuickBooksProvider(
             catalog=catalog,
             http=self._http,
-            tokens=TokenSource(self._pool, self._vault, oauth, row.id),
-            limits=Limits(
-                self._pool,
-                f"quickbooks:{company_id}",
-                app.budget,
-                write_wait_seconds=self._write_wait_seconds,
-            ),
+            tokens=tokens,
+            limits=limits,
             clock=self._clock,
             api_url=app.endpoints.api_url,
             realm_id=company_id,

@@ -157,7 +157,7 @@ class HttpClient:
             status=answer.status if answer else None,
             error=type(error).__name__ if error else None,
             milliseconds=round((perf_counter() - started) * 1000, 1),
-            intuit_tid=answer.trace_id if answer else None,
+            trace_id=answer.trace_id if answer else None,
         )
 
 

@@ -6,6 +6,10 @@ that no two machines disagree. Writes go first: a write reserves its place at on
 for it; a read only takes a place that is free now, leaving the last ones of a burst to writes,
 and asks again later. What must wait longer than its caller would is refused at once.
 
+Where a provider limits how many calls run at once over all of an app's processes, each call
+holds a *seat*: a row leased for longer than any call takes, so that a process that dies gives
+its seats back by itself.
+
 One round trip of about half a millisecond per call, against calls of 100 ms and more.
 """
 
@@ -14,8 +18,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -39,12 +44,19 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """All limits of one connection. `concurrency` holds for one process."""
+    """All limits of one connection. `concurrency` holds for one process.
+
+    seats: how many calls run at once over all processes, where the provider counts those.
+    day_reserve: how many of a day's calls are left to writes, where the provider limits days
+    and tells what is left; reads then stay away.
+    """
 
     calls: Rate
     batches: Rate
     concurrency: int = 10
     title: str = "QuickBooks"
+    seats: int | None = None
+    day_reserve: int = 0
 
 
 # 500 a minute per company, 10 a second and 40 batches a minute per company and app. The
@@ -53,6 +65,29 @@ class Budget:
 QUICKBOOKS_BUDGET = Budget(calls=Rate(1 / 8, 2), batches=Rate(2.0, 10))
 # A simulator says 429 where it wants to; ours only keeps its processes from being flooded.
 SIMULATOR_BUDGET = Budget(calls=Rate(1 / 1000, 200), batches=Rate(1 / 200, 100))
+# 60 a minute and 5 at once per organisation: 10 + 50 in any minute. Batches have no limit of
+# their own. The limit of a day (1,000 or 5,000, by the app's tier) is known from the answers.
+# Source: Xero, "Limits".
+XERO_BUDGET = Budget(
+    calls=Rate(1.2, 10),
+    batches=Rate(1.2, 10),
+    concurrency=5,
+    title="Xero",
+    seats=5,
+    day_reserve=50,
+)
+XERO_SIMULATOR_BUDGET = Budget(
+    calls=SIMULATOR_BUDGET.calls,
+    batches=SIMULATOR_BUDGET.calls,
+    concurrency=5,
+    title="Xero",
+    seats=5,
+    day_reserve=50,
+)
+
+_SEAT_SECONDS = 180.0  # longer than the longest call: connecting, reading and one repetition
+_READS_AWAY_SECONDS = 1800.0  # then one read looks whether the day is over
+_MINUTE_USED_UP_SECONDS = 5.0  # what is left of the minute is not told; a refusal tells it
 
 _TAKE = """
 with taken as (
@@ -73,6 +108,70 @@ insert into sqlsync.rate as r (key, tat)
 values (%(key)s, clock_timestamp() + make_interval(secs => %(ahead)s))
 on conflict (key) do update set tat = greatest(r.tat, excluded.tat)
 """
+
+_MAKE_SEATS = """
+insert into sqlsync.rate (key, tat) select key, '-infinity' from unnest(%(keys)s::text[]) key
+on conflict do nothing
+"""
+_TAKE_SEAT = """
+update sqlsync.rate set tat = clock_timestamp() + make_interval(secs => %(lease)s)
+where key = (
+    select key from sqlsync.rate where key = any(%(keys)s) and tat <= clock_timestamp()
+    order by key limit 1 for update skip locked
+)
+returning key, tat
+"""
+_LEAVE_SEAT = "update sqlsync.rate set tat = clock_timestamp() where key = %s and tat = %s"
+
+
+class Seats:
+    """So many calls at once, over all processes. Reads leave the last seat to writes."""
+
+    def __init__(self, pool: EnginePool, key: str, count: int, *, title: str) -> None:
+        self._pool = pool
+        self._keys = [f"{key}:{number}" for number in range(count)]
+        self._title = title
+
+    @asynccontextmanager
+    async def seat(self, *, writes: bool, max_wait_seconds: float) -> AsyncIterator[None]:
+        """Raises RateLimited where none becomes free in time, DatabaseUnavailable."""
+        key, until = await self._take(writes, max_wait_seconds)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._leave(key, until))
+
+    async def _take(self, writes: bool, max_wait_seconds: float) -> tuple[str, datetime]:
+        keys = self._keys if writes else self._keys[: max(1, len(self._keys) - 1)]
+        give_up = monotonic() + max_wait_seconds
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    row = await (
+                        await connection.execute(_TAKE_SEAT, {"keys": keys, "lease": _SEAT_SECONDS})
+                    ).fetchone()
+                    if row is None:
+                        made = await connection.execute(_MAKE_SEATS, {"keys": self._keys})
+                        if made.rowcount:
+                            continue
+            except errors.OperationalError as error:
+                raise DatabaseUnavailable(f"The call limits cannot be read: {error}") from error
+            if row is not None:
+                return row[0], row[1]
+            if monotonic() >= give_up:
+                raise RateLimited(
+                    f"[{self._title}] All {len(self._keys)} calls at once are in use.",
+                    retry_after=1.0,
+                )
+            await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311
+
+    async def _leave(self, key: str, until: datetime) -> None:
+        """Raises nothing: it comes after an answer, which must not be lost for it."""
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(_LEAVE_SEAT, [key, until])
+        except errors.OperationalError:
+            log.warning("seat not given back; it comes free by itself", key=key)
 
 
 class Limiter:
@@ -151,6 +250,16 @@ class Limits:
     ) -> None:
         self._calls = Limiter(pool, f"{name}:calls", budget.calls, title=budget.title)
         self._batches = Limiter(pool, f"{name}:batches", budget.batches, title=budget.title)
+        self._day_reserve = budget.day_reserve
+        # Every read passes it, and it only ever holds them up when the day's calls run out.
+        self._reads = (
+            Limiter(pool, f"{name}:reads", Rate(1e-6, 1), title=budget.title)
+            if budget.day_reserve
+            else None
+        )
+        self._seats = (
+            Seats(pool, f"{name}:seat", budget.seats, title=budget.title) if budget.seats else None
+        )
         # Reads cannot fill all places, so that a write always finds one.
         self._places = asyncio.Semaphore(budget.concurrency)
         self._read_places = asyncio.Semaphore(max(1, budget.concurrency - 2))
@@ -160,18 +269,21 @@ class Limits:
     @asynccontextmanager
     async def slot(self, *, writes: bool, batch: bool = False) -> AsyncIterator[None]:
         """Room for one call. Raises RateLimited where it would take too long."""
-        if writes:
-            await self._take(writes=True, batch=batch)
-            async with self._places:
-                yield
-            return
-        async with self._read_places:
-            await self._take(writes=False, batch=batch)
-            async with self._places:
-                yield
+        async with AsyncExitStack() as stack:
+            if not writes:
+                await stack.enter_async_context(self._read_places)
+            await self._take(writes=writes, batch=batch)
+            await stack.enter_async_context(self._places)
+            if self._seats is not None:
+                longest = self._write_wait_seconds if writes else self._read_wait_seconds
+                seat = self._seats.seat(writes=writes, max_wait_seconds=longest)
+                await stack.enter_async_context(seat)
+            yield
 
     async def _take(self, *, writes: bool, batch: bool) -> None:
         longest = self._write_wait_seconds if writes else self._read_wait_seconds
+        if self._reads is not None and not writes:
+            await self._reads.take(writes=False, max_wait_seconds=longest)
         if batch:
             await self._batches.take(writes=writes, max_wait_seconds=longest)
         await self._calls.take(writes=writes, max_wait_seconds=longest)
@@ -179,3 +291,11 @@ class Limits:
     async def keep_away(self, seconds: float) -> None:
         """The provider refused a call for too many; all processes stay away for so long."""
         await self._calls.keep_away(seconds)
+
+    async def note_left(self, *, minute: int | None, day: int | None) -> None:
+        """What the provider's answer says is left of this minute and this day; None: unsaid."""
+        if self._reads is not None and day is not None and day < self._day_reserve:
+            log.warning("reads stay away: the day's calls run out", left=day)
+            await self._reads.keep_away(_READS_AWAY_SECONDS)
+        if minute == 0:
+            await self._calls.keep_away(_MINUTE_USED_UP_SECONDS)

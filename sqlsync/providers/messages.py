@@ -36,5 +36,5 @@ class HttpResponse:
 
     @property
     def trace_id(self) -> str | None:
-        """What a provider's support asks for: Intuit's `intuit_tid`."""
-        return self.headers.get("intuit_tid")
+        """What a provider's support asks for: `intuit_tid`, `Xero-Correlation-Id`."""
+        return self.headers.get("intuit_tid") or self.headers.get("xero-correlation-id")

@@ -1,26 +1,84 @@
-"""OAuth 2.0 as Intuit speaks it: the consent's address, code for tokens, refresh, revoke.
+"""OAuth 2.0 as the providers speak it: the consent's address, code for tokens, refresh, revoke.
 
 The forms and addresses are Authlib's; the calls go through our own HTTP door, so that their
-failures are sorted like all others. Intuit offers no PKCE; `state` guards the callback.
-Source: Intuit, "Set up OAuth 2.0", "Authorization FAQ".
+failures are sorted like all others. Where providers differ, an OAuthStyle says how. Intuit
+offers no PKCE; `state` guards the callback. At Xero an app without a secret is of a type of its
+own, which must use PKCE; an app with one proves itself by the secret.
+Source: Intuit, "Set up OAuth 2.0", "Authorization FAQ"; Xero, "The standard authorization code
+flow", "The PKCE flow", "OAuth 2.0 FAQ".
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from sqlsync.errors import NeedsReauth, ProviderFault, ProviderUnavailable, Unreachable
 from sqlsync.providers.endpoints import Endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.messages import HttpRequest, HttpResponse
 
-QUICKBOOKS_SCOPES = ("com.intuit.quickbooks.accounting",)
 TOKEN_SECONDS = 30.0  # a row lock is held meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthStyle:
+    """What is particular to one provider.
+
+    refresh_seconds: the life of a refresh token, where the answer does not say it.
+    """
+
+    provider: str  # "xero": as settings name it
+    title: str
+    scopes: tuple[str, ...]
+    revoke_as_form: bool = True  # RFC 7009; Intuit takes JSON
+    refresh_seconds: float | None = None
+
+
+QUICKBOOKS_OAUTH = OAuthStyle(
+    "quickbooks", "QuickBooks", ("com.intuit.quickbooks.accounting",), revoke_as_form=False
+)
+# All that our tables need. Left out, since asking for a scope that the app may not have refuses
+# the whole consent: accounting.journals.read (Advanced tier) and paymentservices (on request).
+# Granular scopes: apps made since 2 March 2026 have no others.
+# Source: Xero, "Granular scopes FAQ"; reference/xero/README.md section 2.
+XERO_OAUTH = OAuthStyle(
+    "xero",
+    "Xero",
+    (
+        "offline_access",  # without it there is no refresh token
+        "accounting.invoices",
+        "accounting.payments",
+        "accounting.banktransactions",
+        "accounting.manualjournals",
+        "accounting.contacts",
+        "accounting.settings",
+        "accounting.attachments",
+        "accounting.budgets.read",
+        *(
+            f"accounting.reports.{report}.read"
+            for report in (
+                "aged",
+                "balancesheet",
+                "banksummary",
+                "budgetsummary",
+                "executivesummary",
+                "profitandloss",
+                "trialbalance",
+                "taxreports",
+            )
+        ),
+    ),
+    refresh_seconds=60 * 86400.0,  # if unused; each refresh brings a new one
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +107,22 @@ class _ErrorAnswer(msgspec.Struct):
 
 _tokens = msgspec.json.Decoder(_TokenAnswer)
 _error = msgspec.json.Decoder(_ErrorAnswer)
+_claims = msgspec.json.Decoder(dict[str, Any])
+
+
+def claims_of(access_token: str) -> Mapping[str, Any]:
+    """What a token that is a JWT says about itself; nothing where it is none.
+
+    Its signature is not checked: it came from the token service itself, and nothing but a
+    choice among companies the provider lists anyway depends on it.
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        return _claims.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (msgspec.DecodeError, binascii.Error, ValueError):
+        return {}
 
 
 class OAuthClient:
@@ -59,54 +133,83 @@ class OAuthClient:
         http: HttpClient,
         endpoints: Endpoints,
         client_id: str,
-        client_secret: str,
+        client_secret: str | None,
         *,
-        title: str = "QuickBooks",
-        scopes: Sequence[str] = QUICKBOOKS_SCOPES,
+        style: OAuthStyle = QUICKBOOKS_OAUTH,
     ) -> None:
+        """client_secret: None for an app that has none and uses PKCE."""
         self._http = http
         self._endpoints = endpoints
         self._client_id = client_id
         self._client_secret = client_secret
-        self._title = title
-        self._scopes = tuple(scopes)
+        self.style = style
 
-    def authorize_url(self, *, state: str, redirect_uri: str) -> str:
-        """Where a person goes to consent. `redirect_uri` exactly as registered with the app."""
+    @property
+    def uses_pkce(self) -> bool:
+        """Whether a consent needs a code verifier of its own."""
+        return self._client_secret is None
+
+    def authorize_url(
+        self, *, state: str, redirect_uri: str, code_verifier: str | None = None
+    ) -> str:
+        """Where a person goes to consent. `redirect_uri` exactly as registered with the app.
+
+        code_verifier: 43 to 128 characters; `exchange` must get the same.
+        """
+        challenge: dict[str, str] = {}
+        if code_verifier is not None:
+            challenge = {
+                "code_challenge": create_s256_code_challenge(code_verifier),
+                "code_challenge_method": "S256",
+            }
         return str(
             prepare_grant_uri(
                 self._endpoints.authorize_url,
                 client_id=self._client_id,
                 response_type="code",
                 redirect_uri=redirect_uri,
-                scope=" ".join(self._scopes),
+                scope=" ".join(self.style.scopes),
                 state=state,
+                **challenge,
             )
         )
 
-    async def exchange(self, *, code: str, redirect_uri: str) -> Tokens:
+    async def exchange(
+        self, *, code: str, redirect_uri: str, code_verifier: str | None = None
+    ) -> Tokens:
         """The first tokens, for the code of a callback. Single use, a few minutes old at most.
 
         Raises NeedsReauth (the code is spent, expired or another app's), Unreachable, or
         ProviderFault (the app's id or secret are wrong, or the answer is nonsense).
         """
-        form = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code)
+        verifier = {} if code_verifier is None else {"code_verifier": code_verifier}
+        form = prepare_token_request(
+            "authorization_code", redirect_uri=redirect_uri, code=code, **verifier, **self._public()
+        )
         return self._read(await self._post(form), refresh_token=None)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """New tokens. The refresh token in the answer replaces the old one. Raises as `exchange`;
         NeedsReauth: the refresh token is expired, rotated away or revoked."""
-        form = prepare_token_request("refresh_token", refresh_token=refresh_token)
+        form = prepare_token_request("refresh_token", refresh_token=refresh_token, **self._public())
         return self._read(await self._post(form), refresh_token=refresh_token)
 
     async def revoke(self, token: str) -> None:
-        """Ends the grant at the provider; either of its tokens will do. Raises as `exchange`."""
+        """Ends the grant at the provider. Raises as `exchange`.
+
+        token: the refresh token. At Xero this drops every organisation of that person.
+        """
+        if self.style.revoke_as_form:
+            content_type = "application/x-www-form-urlencoded"
+            body = urlencode({"token": token, **self._public()}).encode("ascii")
+        else:
+            content_type, body = "application/json", msgspec.json.encode({"token": token})
         response = await self._http.send(
             HttpRequest(
                 "POST",
                 self._endpoints.revoke_url,
-                headers={**self._headers(), "content-type": "application/json"},
-                body=msgspec.json.encode({"token": token}),
+                headers={**self._headers(), "content-type": content_type},
+                body=body,
                 timeout_seconds=TOKEN_SECONDS,
             )
         )
@@ -127,38 +230,43 @@ class OAuthClient:
             )
         )
 
+    def _public(self) -> dict[str, str]:
+        """An app without a secret names itself in the form."""
+        return {"client_id": self._client_id} if self._client_secret is None else {}
+
     def _headers(self) -> dict[str, str]:
-        pair = f"{self._client_id}:{self._client_secret}".encode()
-        return {
-            "accept": "application/json",
-            "authorization": f"Basic {base64.b64encode(pair).decode('ascii')}",
-        }
+        headers = {"accept": "application/json"}
+        if self._client_secret is not None:
+            pair = f"{self._client_id}:{self._client_secret}".encode()
+            headers["authorization"] = f"Basic {base64.b64encode(pair).decode('ascii')}"
+        return headers
 
     def _read(self, response: HttpResponse, *, refresh_token: str | None) -> Tokens:
+        title = self.style.title
         if response.status != 200:
             raise self._refusal(response)
         try:
             answer = _tokens.decode(response.body)
         except msgspec.DecodeError as error:
             raise ProviderFault(
-                f"[{self._title}] The answer of the token service cannot be read.",
+                f"[{title}] The answer of the token service cannot be read.",
                 trace_id=response.trace_id,
             ) from error
         new_refresh_token = answer.refresh_token or refresh_token
         if new_refresh_token is None:
-            raise ProviderFault(f"[{self._title}] The token service gave no refresh token.")
+            raise ProviderFault(f"[{title}] The token service gave no refresh token.")
         return Tokens(
             answer.access_token,
             new_refresh_token,
             answer.expires_in,
-            answer.x_refresh_token_expires_in,
-            answer.scope or " ".join(self._scopes),
+            answer.x_refresh_token_expires_in or self.style.refresh_seconds,
+            answer.scope or " ".join(self.style.scopes),
         )
 
     def _refusal(self, response: HttpResponse) -> ProviderUnavailable:
         """Our error for a refused token call. Answers never repeat the tokens sent.
 
-        Never a ProviderRefusal: a refusal is QuickBooks' answer to a write, and this is not.
+        Never a ProviderRefusal: a refusal is the provider's answer to a write, and this is not.
         """
         try:
             answer = _error.decode(response.body)
@@ -166,26 +274,27 @@ class OAuthClient:
             answer = _ErrorAnswer("")
         reason = answer.error_description or answer.error or f"status {response.status}"
         trace_id = response.trace_id
+        title, settings = self.style.title, f"providers.{self.style.provider}"
         if answer.error == "invalid_grant":
             return NeedsReauth(
-                f"[{self._title}] The grant is gone: {reason}",
+                f"[{title}] The grant is gone: {reason}",
                 code=answer.error,
                 trace_id=trace_id,
             )
         if answer.error in ("invalid_client", "unauthorized_client") or response.status == 401:
             return ProviderFault(
-                f"[{self._title}] The app's client_id and client_secret are not accepted.",
+                f"[{title}] The app's client_id and client_secret are not accepted.",
                 code=answer.error or None,
                 trace_id=trace_id,
-                hint="Check providers.quickbooks.client_id and client_secret.",
+                hint=f"Check {settings}.client_id and client_secret.",
             )
         if response.status >= 500 or response.status == 429:
             return Unreachable(
-                f"[{self._title}] The token service is not available: {reason}",
+                f"[{title}] The token service is not available: {reason}",
                 trace_id=trace_id,
             )
         return ProviderFault(
-            f"[{self._title}] The token service refused: {reason}",
+            f"[{title}] The token service refused: {reason}",
             code=answer.error or str(response.status),
             trace_id=trace_id,
         )

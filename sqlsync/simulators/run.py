@@ -1,7 +1,11 @@
 """Starts the simulated services and says where they are.
 
 `run_simulators` is what the command line calls; `serve` is the same for who has a loop. Both
-print one line, `ready quickbooks=HOST:PORT realm=… refresh_token=…`, when requests are served.
+print one line when requests are served:
+
+    ready quickbooks=HOST:PORT realm=… refresh_token=… xero=HOST:PORT tenant=… xero_refresh_token=…
+
+with the words of the services that run.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
 from sqlsync.simulators.server import HttpServer, new_event_loop
+from sqlsync.simulators.xero import app as xero_app
+from sqlsync.simulators.xero.options import Options as XeroOptions
+from sqlsync.simulators.xero.service import OrganisationSpec
 
 CUSTOMERS, INVOICES, SEED = 500, 5000, 1
 
@@ -23,6 +30,7 @@ CUSTOMERS, INVOICES, SEED = 500, 5000, 1
 async def serve(
     quickbooks: str | None = "127.0.0.1:0",
     *,
+    xero: str | None = None,
     customers: int = CUSTOMERS,
     invoices: int = INVOICES,
     seed: int = SEED,
@@ -30,30 +38,63 @@ async def serve(
     refresh_token: str | None = None,
     webhook_url: str | None = None,
     webhook_verifier_token: str | None = None,
+    tenant_id: str | None = None,
+    xero_refresh_token: str | None = None,
+    organisations: int = 1,
+    xero_webhook_url: str | None = None,
+    xero_signing_key: str | None = None,
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> None:
-    """Serves until stopped by a signal or cancelled. quickbooks None: nothing to serve.
+    """Serves until stopped by a signal or cancelled. An address of None: that service is not run.
 
-    options: fields of quickbooks.options.Options. Raises ConfigError for any other name.
+    options: fields of the services' Options; one that both have is meant for both. Raises
+    ConfigError for any other name.
     """
-    unknown = set(options) - {field.name for field in fields(Options)}
+    ours, theirs = _names(Options), _names(XeroOptions)
+    unknown = set(options) - ours - theirs
     if unknown:
         raise ConfigError(f"unknown option of the simulator: {', '.join(sorted(unknown))}")
-    if quickbooks is None:
+    if quickbooks is None and xero is None:
         raise ConfigError("no simulator to run")
-    spec = CompanySpec(customers, invoices, seed, realm_id, refresh_token)
-    service = create_service([spec], Options(**options))
-    if webhook_url is not None:
-        service.sender.configure(webhook_url, webhook_verifier_token)
-    server = HttpServer(create_app(service), quickbooks)
-    await server.start()
-    realm, token = next(iter(service.refresh_tokens.items()))
-    (say or _print)(f"ready quickbooks={server.address} realm={realm} refresh_token={token}")
+    servers: list[HttpServer] = []
+    words: list[str] = []
+    if quickbooks is not None:
+        spec = CompanySpec(customers, invoices, seed, realm_id, refresh_token)
+        service = create_service([spec], Options(**_of(options, ours)))
+        if webhook_url is not None:
+            service.sender.configure(webhook_url, webhook_verifier_token)
+        servers.append(HttpServer(create_app(service), quickbooks))
+        realm, token = next(iter(service.refresh_tokens.items()))
+        words.append(f"quickbooks={servers[-1].address} realm={realm} refresh_token={token}")
+    if xero is not None:
+        specs = [OrganisationSpec(customers, invoices, seed, tenant_id, xero_refresh_token)]
+        specs += [OrganisationSpec(customers, invoices, seed + n) for n in range(1, organisations)]
+        found = xero_app.create_service(specs, XeroOptions(**_of(options, theirs)))
+        if xero_webhook_url is not None:
+            found.sender.configure(xero_webhook_url, xero_signing_key)
+        servers.append(HttpServer(xero_app.create_app(found), xero))
+        tenant, token = next(iter(found.refresh_tokens.items()))
+        words.append(f"xero={servers[-1].address} tenant={tenant} xero_refresh_token={token}")
+    for server in servers:
+        await server.start()
+    (say or _print)(f"ready {' '.join(words)}")
     try:
-        await server.wait()
+        await asyncio.wait(
+            [asyncio.ensure_future(server.wait()) for server in servers],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
     finally:
-        await server.stop()
+        for server in servers:
+            await server.stop()
+
+
+def _names(options: type) -> set[str]:
+    return {field.name for field in fields(options)}
+
+
+def _of(options: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in names}
 
 
 def _print(line: str) -> None:

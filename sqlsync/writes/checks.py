@@ -139,7 +139,8 @@ def check_value(place: Place, field: FieldSpec | CustomFieldSpec, value: Any) ->
             table=table,
             column=column,
         )
-    if field.path[-1:] == ("value",) and is_provisional(value):
+    refers = field.references is not None or field.path[-1:] == ("value",)
+    if refers and is_provisional(value):
         raise Unsupported(
             f'{place.prefix}: column "{column}" names a row that the same statement inserts',
             hint="Insert the row it names first, in a statement of its own.",

@@ -35,6 +35,7 @@ class Entry:
     undo_key: str | None = None
     undo: str | None = None
     age_seconds: float = 0.0  # since the last change of state
+    journaled_seconds: float = 0.0  # since it was planned
 
     def step(self, catalog: Catalog) -> Step:
         """The step as it was sent, to be sent again under the same key."""

@@ -30,12 +30,13 @@ _COLUMNS: LiteralString = (
     "j.id, j.connection_id, j.state, j.transaction_id, j.xid::text, j.seq, j.role_name,"
     " j.table_name, j.kind, j.record_id, j.provisional_id, j.call_key, j.call_item, j.deferred,"
     " j.fields::text, j.before::text, j.answer::text, j.undo_key, j.undo::text,"
-    " extract(epoch from clock_timestamp() - j.updated_at)::float8"
+    " extract(epoch from clock_timestamp() - j.updated_at)::float8,"
+    " extract(epoch from clock_timestamp() - j.created_at)::float8"
 )
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    values = list(row[:20])
+    values = list(row[:21])
     values[2], values[8] = State(values[2]), StepKind(values[8])
     return Entry(*values)
 
@@ -182,7 +183,7 @@ class Journal:
                 " left join gone g on g.entry_id = j.id cross join told order by j.seq",
                 {"transaction": transaction, "owner": self.owner},
             )
-            closings = [Closing(_entry(row), row[20]) for row in await cursor.fetchall()]
+            closings = [Closing(_entry(row), row[21]) for row in await cursor.fetchall()]
         return [
             replace(c, entry=replace(c.entry, state=State.MIRRORED))
             if c.marked and c.entry.state is State.ACKNOWLEDGED

@@ -75,6 +75,8 @@ def inverse_of(kind: StepKind, spec: ObjectSpec) -> StepKind | None:
             if spec.can(operation.value):
                 return operation
         return None
+    if kind is StepKind.DEACTIVATE and spec.delete_means is DeleteMeans.ARCHIVE:
+        return None
     return _INVERSES.get(kind)
 
 
@@ -455,6 +457,8 @@ _DELETE_STEPS = {
     DeleteMeans.DELETE: StepKind.DELETE,
     DeleteMeans.VOID: StepKind.VOID,
     DeleteMeans.DEACTIVATE: StepKind.DEACTIVATE,
+    DeleteMeans.ARCHIVE: StepKind.DEACTIVATE,
+    DeleteMeans.STATUS: StepKind.VOID,
 }
 
 

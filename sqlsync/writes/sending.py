@@ -90,7 +90,9 @@ class Sending:
         entries: all that went out in it, so that each has its old place; those whose outcome is
         stored stay as they are. Raises OutcomeUnknown, Lost.
         """
-        outcomes = await self._try(provider, _call(provider, entries))
+        call = _call(provider, entries)
+        longest = max(entry.journaled_seconds for entry in entries)
+        outcomes = await self._try(provider, replace(call, first_sent_seconds_ago=longest))
         pairs = [
             (entry, await self._believed(provider, entry, outcome))
             for entry, outcome in zip(entries, outcomes, strict=True)

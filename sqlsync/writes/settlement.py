@@ -65,7 +65,7 @@ class Settlement:
         closings = await self._journal.close(transaction)
         for closing in closings:
             if closing.marked and closing.entry.state is State.MIRRORED:
-                await self._show_void(closing.entry)
+                await self._show_kept(closing.entry)
         unsent = [c.entry for c in closings if c.marked and c.entry.state is State.PLANNED]
         if unsent:
             await self._send_late(unsent)
@@ -79,9 +79,10 @@ class Settlement:
             mirror_seconds=MIRROR_SECONDS,
         )
 
-    async def _show_void(self, entry: Entry) -> None:
-        """A deferred void took the row out of the client's sight; the record is still there."""
-        if not (entry.deferred and entry.kind is StepKind.VOID and entry.answer):
+    async def _show_kept(self, entry: Entry) -> None:
+        """A deferred void or archiving took the row out of sight; the record is still there."""
+        kept = entry.kind in (StepKind.VOID, StepKind.DEACTIVATE)
+        if not (entry.deferred and kept and entry.answer):
             return
         provider = await self._providers.for_connection(entry.connection_id)
         schema_name = await self._journal.schema_name(entry.connection_id)

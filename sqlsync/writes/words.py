@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from schema.model import Catalog, ObjectSpec
+from schema.model import Catalog, DeleteMeans, ObjectSpec
 from sqlsync.providers.base import Step, StepKind
+from sqlsync.writes.values import decode, get_path
 
 _NAMED_BY = ("display_name", "name", "doc_number", "fully_qualified_name")
 _NOTICES_ALONE = 5  # more of one kind are told in one line
@@ -43,21 +44,24 @@ def step_notices(
 
     steps: with True where the step waits for COMMIT.
     """
-    lines: list[tuple[tuple[StepKind, str, bool], str]] = []
+    lines: list[tuple[tuple[StepKind, str, str], str]] = []
     specs: dict[str, ObjectSpec] = {}
     for step, deferred in steps:
-        sentence = _sentence(catalog, step, deferred)
-        if sentence is not None:
+        verbs = _verbs(step)
+        if verbs is not None:
             specs[step.spec.table] = step.spec
-            lines.append(((step.kind, step.spec.table, deferred), sentence))
+            verb = verbs[1 if deferred else 0]
+            reason = _reason(catalog, step.spec, step.kind)
+            sentence = f"{step.spec.title} `{step.id}` {verb} {catalog.title}{reason}"
+            lines.append(((step.kind, step.spec.table, verb), sentence))
     counted = Counter(kind for kind, _ in lines)
     notices = [text for kind, text in lines if counted[kind] <= _NOTICES_ALONE]
-    for (step_kind, table, deferred), count in counted.items():
+    for (step_kind, table, verb), count in counted.items():
         if count > _NOTICES_ALONE:
             spec = specs[table]
-            verb = _VERBS[step_kind][1 if deferred else 0].replace("was ", "were ")
+            verbs_of_many = verb.replace("was ", "were ")
             reason = _reason(catalog, spec, step_kind)
-            notices.append(f"{count} {plural(spec)} {verb} {catalog.title}{reason}")
+            notices.append(f"{count} {plural(spec)} {verbs_of_many} {catalog.title}{reason}")
     notices.extend(
         f"{step.spec.title} `{step.id}` is already inactive at {catalog.title}"
         for step in already_inactive
@@ -71,14 +75,20 @@ _VERBS: dict[StepKind, tuple[str, str]] = {
     StepKind.VOID: ("was voided at", "will be voided, when the transaction commits, at"),
     StepKind.DEACTIVATE: ("was made inactive at", "was made inactive at"),
 }
+_ARCHIVED = ("was archived at", "will be archived, when the transaction commits, at")
 
 
-def _sentence(catalog: Catalog, step: Step, deferred: bool) -> str | None:
-    verbs = _VERBS.get(step.kind)
-    if verbs is None:
-        return None
-    reason = _reason(catalog, step.spec, step.kind)
-    return f"{step.spec.title} `{step.id}` {verbs[1 if deferred else 0]} {catalog.title}{reason}"
+def _verbs(step: Step) -> tuple[str, str] | None:
+    means = step.spec.delete_means
+    if means is DeleteMeans.ARCHIVE and step.kind is StepKind.DEACTIVATE:
+        return _ARCHIVED
+    if means is DeleteMeans.STATUS and step.kind is StepKind.VOID and step.base is not None:
+        member = step.spec.extra["status_member"]
+        status = step.spec.status_of_deleted(get_path(decode(step.base), (member,)))
+        if status is not None:
+            changes = f"be given status {status}, when the transaction commits, at"
+            return f"was given status {status} at", f"will {changes}"
+    return _VERBS.get(step.kind)
 
 
 def _reason(catalog: Catalog, spec: ObjectSpec, kind: StepKind) -> str:

@@ -30,13 +30,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sqlsync.simulators.courier import Mischief
 from sqlsync.simulators.quickbooks import documents
 from sqlsync.simulators.quickbooks.company import Company
 from sqlsync.simulators.quickbooks.entities import entity_by_word
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.service import Service
 from sqlsync.simulators.quickbooks.values import Doc, decode, encode, join_json
-from sqlsync.simulators.quickbooks.webhooks import Mischief
 from sqlsync.simulators.trouble import Trouble
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -19,9 +19,9 @@ from sqlsync.simulators.quickbooks.generate import generate
 from sqlsync.simulators.quickbooks.limits import Limiter
 from sqlsync.simulators.quickbooks.oauth import Authority
 from sqlsync.simulators.quickbooks.options import Options
-from sqlsync.simulators.quickbooks.traffic import Traffic
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.webhooks import Sender
+from sqlsync.simulators.traffic import Traffic
 from sqlsync.simulators.trouble import Troubles
 
 FIRST_REALM = 9341450000000001

@@ -1,46 +1,12 @@
-"""What each request is about, and how many there were of each kind. Pure but for counting."""
+"""What each request to the data service is about. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlsync.simulators.quickbooks.entities import entity_by_word
 from sqlsync.simulators.trouble import Seen
-
-LOG_MAX = 2000
-
-
-@dataclass(slots=True)
-class Logged:
-    """One request and its answer. status 599: the connection was closed without one."""
-
-    method: str
-    path: str
-    kind: str
-    status: int
-    requestid: str | None
-
-
-class Traffic:
-    """Counters per kind (`create.customer`, `query`, `token.refresh_token`) and a short log."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.log: deque[Logged] = deque(maxlen=LOG_MAX)
-
-    def note(self, seen: Seen, status: int, requestid: str | None) -> None:
-        kind = f"{seen.operation}.{seen.entity}" if seen.entity else seen.operation
-        if seen.entity == "token":
-            kind = f"token.{seen.operation}"
-        self.counts[kind] += 1
-        self.log.append(Logged(seen.method, seen.path, kind, status, requestid))
-
-    def reset(self) -> None:
-        self.counts.clear()
-        self.log.clear()
 
 
 def classify(method: str, path: str, params: Mapping[str, str], body: Any) -> Seen:

@@ -5,7 +5,6 @@ JSON for who accepts it, else XML; `intuit_tid` on every answer; faults with the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -24,7 +23,7 @@ from sqlsync.simulators.quickbooks.service import Service
 from sqlsync.simulators.quickbooks.traffic import classify
 from sqlsync.simulators.quickbooks.values import decode, encode
 from sqlsync.simulators.quickbooks.xml import to_xml
-from sqlsync.simulators.server import hang_up
+from sqlsync.simulators.spoiling import spoil
 from sqlsync.simulators.trouble import Seen, Trouble
 
 Work = Callable[[], Response]
@@ -88,27 +87,13 @@ async def spoiled(
     service: Service, request: Request, seen: Seen, work: Work, requestid: str | None = None
 ) -> Response:
     """Carries out `work` with the trouble that is scripted for it, and counts the request."""
-    for rule in service.troubles.take("before", seen):
-        response = await _act(service, request, rule)
-        if response is not None:
-            service.traffic.note(seen, response.status_code, requestid)
-            return response
-    response = work()
-    for rule in service.troubles.take("after", seen):
-        spoilt = await _act(service, request, rule)
-        if spoilt is not None:
-            response = spoilt
-            break
+    response, was_done = await spoil(
+        service.troubles, seen, work, lambda rule: _act(service, request, rule)
+    )
     service.traffic.note(seen, response.status_code, requestid)
-    response.headers["intuit_tid"] = f"1-{uuid4().hex[:24]}"
+    if was_done:
+        response.headers["intuit_tid"] = f"1-{uuid4().hex[:24]}"
     return response
-
-
-class HungUp(Response):
-    """No answer: the connection is closed when this would be sent."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await hang_up(scope)
 
 
 _KNOWN_STATUS: dict[int, Callable[[], Fault | GatewayFault]] = {
@@ -119,12 +104,7 @@ _KNOWN_STATUS: dict[int, Callable[[], Fault | GatewayFault]] = {
 }
 
 
-async def _act(service: Service, request: Request, rule: Trouble) -> Response | None:
-    if rule.kind == "slow":
-        await asyncio.sleep(rule.seconds)
-        return None
-    if rule.kind == "drop":
-        return HungUp(status_code=599)
+def _act(service: Service, request: Request, rule: Trouble) -> Response:
     if rule.kind == "malformed":
         body = rule.body.encode() if rule.body is not None else BROKEN
         return Response(body, 200, media_type="application/json")

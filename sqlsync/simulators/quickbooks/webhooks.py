@@ -8,21 +8,16 @@ Source: Intuit, "Configure webhooks"; "Upcoming change to webhooks payload struc
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
-import http.client
-import time
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlsync.simulators.quickbooks.entities import WITHOUT_WEBHOOK
+from sqlsync.simulators.courier import Courier, Delivery
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
@@ -99,52 +94,21 @@ def classic(events: Iterable[Event]) -> bytes:
     )
 
 
-@dataclass(slots=True)
-class Mischief:
-    """What is done to the next deliveries; counts go down to 0."""
-
-    drop: int = 0  # never sent
-    duplicate: int = 0  # sent twice
-    wrong_signature: int = 0
-    reverse: int = 0  # the events of a delivery in reverse, and it goes after the next one
-    delay_seconds: float = 0.0  # before every delivery
-
-
-@dataclass(slots=True)
-class _Delivery:
-    body: bytes
-    signature: str
-    attempt: int = 0
-
-
-class Sender:
+class Sender(Courier[Event]):
     """Queue and courier of one service. `start` it on the loop that announces."""
 
     def __init__(self, options: Options) -> None:
+        super().__init__(options, "simulator-verifier-token")
         self.options = options
-        self.url: str | None = None
-        self.verifier_token = "simulator-verifier-token"  # noqa: S105 (a stand-in by design)
-        self.mischief = Mischief()
-        self.delivered = 0
-        self.failed = 0
-        self._events: list[Event] = []
-        self._queue: deque[_Delivery] = deque()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._side: set[asyncio.Task[None]] = set()
 
-    def configure(self, url: str | None, verifier_token: str | None = None) -> None:
-        """None: nothing is sent, and what waits is forgotten."""
-        self.url = url
-        if verifier_token is not None:
-            self.verifier_token = verifier_token
-        if url is None:
-            self._events.clear()
-            self._queue.clear()
+    @property
+    def verifier_token(self) -> str:
+        return self.key
 
     def announce(self, realm: str, changes: Iterable[Change]) -> None:
         if self.url is None:
             return
+        events: list[Event] = []
         for change in changes:
             if change.entity in WITHOUT_WEBHOOK:
                 continue
@@ -153,86 +117,18 @@ class Sender:
             operation = change.operation
             if operation == "Deactivate" and self.options.webhook_deactivate_as_delete:
                 operation = "Delete"
-            self._events.append(Event(realm, change.entity, str(change.id), operation, change.at))
-        self._wake.set()
+            events.append(Event(realm, change.entity, str(change.id), operation, change.at))
+        self.add(events)
 
-    @property
-    def waiting(self) -> int:
-        """Events and deliveries not yet acknowledged."""
-        return len(self._events) + len(self._queue) + len(self._side)
+    def body_of(self, events: list[Event]) -> bytes:
+        is_classic = self.options.webhook_format == "classic"
+        return classic(events) if is_classic else cloud_events(events)
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+    def sign(self, body: bytes, key: str) -> str:
+        return sign(body, key)
 
-    async def stop(self) -> None:
-        for task in (self._task, *self._side):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await asyncio.sleep(self.options.webhook_group_seconds)
-            self._pack()
-            while self._queue:
-                delivery = self._queue.popleft()
-                if self.options.webhook_holds_back:
-                    await self._deliver(delivery)
-                    self._pack()
-                else:
-                    task = asyncio.create_task(self._deliver(delivery))
-                    self._side.add(task)
-                    task.add_done_callback(self._side.discard)
-
-    def _pack(self) -> None:
-        """Turns the waiting events into one delivery, spoilt as told."""
-        events, self._events = self._events, []
-        if not events:
-            return
-        mischief = self.mischief
-        if mischief.drop > 0:
-            mischief.drop -= 1
-            return
-        if mischief.reverse > 0:
-            events.reverse()
-        body = classic(events) if self.options.webhook_format == "classic" else cloud_events(events)
-        signature = sign(body, self.verifier_token)
-        if mischief.wrong_signature > 0:
-            mischief.wrong_signature -= 1
-            signature = sign(body, self.verifier_token + "?")
-        delivery = _Delivery(body, signature)
-        if mischief.reverse > 0 and self._queue:
-            mischief.reverse -= 1
-            self._queue.appendleft(delivery)
-        else:
-            mischief.reverse = max(0, mischief.reverse - 1)
-            self._queue.append(delivery)
-        if mischief.duplicate > 0:
-            mischief.duplicate -= 1
-            self._queue.append(_Delivery(body, signature))
-
-    async def _deliver(self, delivery: _Delivery) -> None:
-        if self.mischief.delay_seconds:
-            await asyncio.sleep(self.mischief.delay_seconds)
-        waits = self.options.webhook_retry_seconds
-        while self.url is not None:
-            if await asyncio.to_thread(self._post, self.url, delivery):
-                self.delivered += 1
-                return
-            self.failed += 1
-            await asyncio.sleep(float(waits[min(delivery.attempt, len(waits) - 1)]))
-            delivery.attempt += 1
-
-    def _post(self, url: str, delivery: _Delivery) -> bool:
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = connect(
-            parts.hostname or "", parts.port, timeout=float(self.options.webhook_timeout_seconds)
-        )
-        headers: dict[str, Any] = {
+    def headers_of(self, delivery: Delivery) -> dict[str, str]:
+        return {
             "Content-Type": self.options.webhook_content_type,
             "intuit-signature": delivery.signature,
             "intuit-created-time": datetime.now(UTC).isoformat(),
@@ -240,14 +136,3 @@ class Sender:
             "intuit-notification-schema-version": "1.0",
             "User-Agent": "intuit_notification_server/0.1",
         }
-        started = time.monotonic()
-        try:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("POST", path, delivery.body, headers)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-        within = time.monotonic() - started <= self.options.webhook_timeout_seconds
-        return 200 <= status < 300 and within

@@ -210,3 +210,32 @@ async def test_child_tables_can_be_left_alone(session: EngineConnection) -> None
             session, "books", INVOICE, [invoice("1")], noticed_by="backfill", children=False
         )
     assert await rows(session, "select count(*) from books.invoice_line") == [(0,)]
+
+
+async def test_without_a_version_number_the_later_time_wins(session: EngineConnection) -> None:
+    xero = load_catalog("xero")
+    await session.execute(
+        "insert into sqlsync.connection (name, provider, schema_name, company_id, state)"
+        " values ('org', 'xero', 'org', '2', 'live')"
+    )
+    await install(session, xero, "org", 2, objects=["invoice"])
+    spec = xero.by_table["invoice"]
+
+    def version(milliseconds: int, note: str) -> bytes:
+        return json.dumps(
+            {"InvoiceID": "i", "UpdatedDateUTC": f"/Date({milliseconds}+0000)/", "Reference": note}
+        ).encode()
+
+    async def put_in(item: bytes) -> None:
+        async with session.transaction():
+            await ingest(session, "org", spec, [item], noticed_by="poll")
+
+    # As numbers of milliseconds 1e12 follows 999e9; as text it would come before it.
+    await put_in(version(999_999_999_999, "older"))
+    await put_in(version(1_000_000_000_000, "newer"))
+    await put_in(version(999_999_999_998, "oldest"))
+    assert await rows(session, "select reference from org.invoice") == [("newer",)]
+    await put_in(version(1_000_000_000_000, "the same moment, read later"))
+    assert await rows(session, "select reference from org.invoice") == [
+        ("the same moment, read later",)
+    ]

@@ -139,3 +139,62 @@ async def test_a_batch_needs_room_in_both_limits(pool: EnginePool) -> None:
             pass
     async with limits.slot(writes=True):
         pass
+
+
+# -- calls at once, over all processes; the day -------------------------------------------------
+
+SHARED = Budget(
+    calls=Rate(1e-6, 1000), batches=Rate(1e-6, 1000), concurrency=9, seats=3, day_reserve=50
+)
+
+
+async def test_seats_are_counted_over_all_processes_and_the_last_is_for_writes(
+    pool: EnginePool, other_pool: EnginePool
+) -> None:
+    here = Limits(pool, "seats", SHARED, read_wait_seconds=0.2, write_wait_seconds=0.2)
+    there = Limits(other_pool, "seats", SHARED, read_wait_seconds=0.2, write_wait_seconds=0.2)
+    async with here.slot(writes=False), there.slot(writes=False):
+        with pytest.raises(RateLimited):
+            async with here.slot(writes=False):
+                pass
+        async with there.slot(writes=True):
+            with pytest.raises(RateLimited):
+                async with here.slot(writes=True):
+                    pass
+    async with here.slot(writes=False), here.slot(writes=True), there.slot(writes=True):
+        pass
+
+
+async def test_a_seat_of_a_process_that_died_comes_free_by_itself(pool: EnginePool) -> None:
+    limits = Limits(pool, "dead", SHARED, read_wait_seconds=0.2, write_wait_seconds=0.2)
+    async with limits.slot(writes=True), limits.slot(writes=True), limits.slot(writes=True):
+        async with pool.connection() as connection:  # as if three minutes had passed
+            await connection.execute(
+                "update sqlsync.rate set tat = clock_timestamp() where key like 'dead:seat:%'"
+            )
+        async with limits.slot(writes=True):
+            pass
+
+
+async def test_what_is_left_of_the_day_is_left_to_writes(
+    pool: EnginePool, other_pool: EnginePool
+) -> None:
+    here = Limits(pool, "day", SHARED, read_wait_seconds=0.1, write_wait_seconds=0.1)
+    there = Limits(other_pool, "day", SHARED, read_wait_seconds=0.1, write_wait_seconds=0.1)
+    await here.note_left(minute=30, day=50)
+    async with there.slot(writes=False):
+        pass
+    await here.note_left(minute=30, day=49)
+    with pytest.raises(RateLimited):
+        async with there.slot(writes=False):
+            pass
+    async with there.slot(writes=True):
+        pass
+
+
+async def test_a_minute_that_is_used_up_keeps_all_away_for_a_moment(pool: EnginePool) -> None:
+    limits = Limits(pool, "minute", SHARED, write_wait_seconds=0.1)
+    await limits.note_left(minute=0, day=None)
+    with pytest.raises(RateLimited):
+        async with limits.slot(writes=True):
+            pass

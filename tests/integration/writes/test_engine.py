@@ -361,6 +361,10 @@ async def test_an_outcome_that_stays_unknown_is_an_error_and_undone_later(world:
     world.books.lose_answers = 0
     await world.until_states("undone")
     assert [kind for kind, _, _ in world.books.effects] == ["create", "deactivate"]
+    # What recovery sends again says how old it is: some providers forget keys in minutes.
+    told = [c.first_sent_seconds_ago for c in world.books.calls if len(c.key) == 36]
+    assert told[0] is None
+    assert any(ago is not None and ago >= 0 for ago in told)
 
 
 async def test_a_provider_that_is_down_is_no_doubt(world: Any) -> None:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/nasty.py
 from nasty import records
 
 CATALOG = load_catalog("quickbooks")
+XERO = load_catalog("xero")
 INVOICE = CATALOG.by_table["invoice"]
 _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
@@ -86,7 +87,9 @@ def expected_rows(
     return rows, below, rejected
 
 
-@pytest.mark.parametrize("spec", CATALOG.objects, ids=lambda s: s.table)
+@pytest.mark.parametrize(
+    "spec", [*CATALOG.objects, *XERO.objects], ids=lambda s: f"{s.provider}.{s.table}"
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_copy_text_and_rows_are_the_same(spec: ObjectSpec, data: st.DataObject) -> None:
@@ -185,3 +188,32 @@ def test_the_copy_statement_names_the_columns() -> None:
     assert statement == (
         'copy "quickbooks"."x" ("id", "raw") from stdin with (format text, encoding \'UTF8\')'
     )
+
+
+def test_a_record_of_xero_goes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escaped slashes and `/Date(…)/` are plain."""
+    encoder = copy_encoder(XERO.by_table["invoice"])
+    item = (
+        rb'{"InvoiceID":"a","Date":"\/Date(1791244800000+0000)\/","Total":779.70,"CurrencyRate":'
+        rb'1.0000000000,"UpdatedDateUTC":"\/Date(1792466047513+0000)\/","Contact":{"ContactID":"c"},'
+        rb'"LineItems":[{"LineItemID":"l","Quantity":24.0000,"Tracking":[]}],"AmountDue":"479.70"}'
+    )
+    plain = item.replace(b'"479.70"', b"479.70")
+
+    def never(*_: object) -> None:
+        raise AssertionError("the careful way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "_careful", never)
+        page = encoder.rows([plain])
+        with pytest.raises(AssertionError):
+            encoder.rows([item])  # a number as text: accepted, with more care
+    cells = dict(zip(encoder.columns, page.blob.decode().split("\t"), strict=True))
+    assert cells["date"] == "2026-10-06"
+    assert cells["updated_at"] == "2026-10-20T03:14:07.513+00:00"
+    assert (cells["total"], cells["currency_rate"]) == ("779.70", "1.0000000000")
+    assert (cells["id"], cells["contact_id"], cells["due_date"]) == ("a", "c", "\\N")
+    assert b"\tl\t1\t" in page.children["invoice_line_item"]
+    assert page.blob.count(b"\\/") == 0
+    careful = encoder.rows([item]).blob.decode().split("\t")
+    assert careful[: len(careful) - 1] == [*page.blob.decode().split("\t")[:-1]]

@@ -161,6 +161,31 @@ def test_what_is_not_a_catalog_is_said_to_be_none(tmp_path: Path) -> None:
             load_catalog(name)
 
 
+def test_what_tells_the_newer_and_what_means_none_come_with_the_catalog(tmp_path: Path) -> None:
+    timed = BILL.replace(
+        '  { column = "memo"',
+        '  { column = "updated_at", path = "UpdatedDateUTC", type = "timestamptz",'
+        ' writable = "never", comment = "When" },\n  { column = "number", path = "Id",'
+        ' type = "text", comment = "The key by its own name" },\n  { column = "memo"',
+    ).replace('delete_means = "delete"', 'delete_means = "archive"')
+    (bill,) = load_catalog_from(catalog(tmp_path, timed, PROVIDER + 'null_id = "0-0"\n')).objects
+    assert bill.version_column == "updated_at"
+    assert bill.null_id == "0-0"
+    assert bill.delete_means is DeleteMeans.ARCHIVE
+    assert bill.by_column["number"].path == bill.by_column["id"].path == ("Id",)
+
+
+def test_the_catalog_of_xero_is_whole() -> None:
+    xero = load_catalog("xero")
+    assert (xero.title, len(xero.objects)) == ("Xero", 33)
+    assert next(iter(xero.objects)).table == "organisation"
+    ranks = {spec.table: spec.rank for spec in xero.objects}
+    assert ranks["contact"] < ranks["invoice"] < ranks["payment"]
+    for spec in xero.objects:
+        assert spec.fields[0].column == "id"
+        assert spec.version_column == ("updated_at" if "updated_at" in spec.by_column else None)
+
+
 def test_bytes_that_are_not_text_are_a_fault(tmp_path: Path) -> None:
     folder = catalog(tmp_path)
     (folder / "bill.toml").write_bytes(b"\xff\xfe")

@@ -8,9 +8,14 @@ import pytest
 
 from schema.ddl import index_name, table_plans
 from schema.loader import load_catalog
-from schema.naming import child_table_name, column_name, parent_column_name, snake_case
-
-GOLDEN = Path(__file__).with_name("quickbooks_columns.txt")
+from schema.naming import (
+    child_table_name,
+    column_name,
+    parent_column_name,
+    singular,
+    snake_case,
+    table_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,15 @@ def test_words_of_a_name_are_told_apart(name: str, expected: str) -> None:
         ("BillAddr.City", "bill_addr_city"),
         ("BillEmail.Address", "bill_email_address"),
         ("Contact.ContactID", "contact_id"),
+        ("Contact.Name", "contact_name"),
+        ("BankAccount.AccountID", "bank_account_id"),
+        ("BankAccount.Code", "bank_account_code"),
+        ("Invoice.InvoiceNumber", "invoice_number"),
+        ("PaymentTerms.Sales.Day", "payment_terms_sales_day"),
+        ("CreatedDateUTC", "created_at"),
+        ("CISDeduction", "cis_deduction"),
+        ("User", "user_name"),
+        ("User.UserID", "user_id"),
         ("SalesItemLineDetail.ItemRef.value", "sales_item_line_detail_item_id"),
         (
             "AccountBasedExpenseLineDetail.MarkupInfo.MarkUpIncomeAccountRef.value",
@@ -76,6 +90,28 @@ def test_a_list_becomes_a_table() -> None:
     assert child_table_name("invoice", ["Line"]) == "invoice_line"
     expected = "invoice_txn_tax_detail_tax_line"
     assert child_table_name("invoice", ["TxnTaxDetail", "TaxLine"]) == expected
+    assert child_table_name("invoice", ["LineItems"]) == "invoice_line_item"
+    assert child_table_name("bank_transfer", ["FromTracking"]) == "bank_transfer_from_tracking"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("LineItems", "LineItem"),
+        ("Addresses", "Address"),
+        ("Address", "Address"),
+        ("SalesTrackingCategories", "SalesTrackingCategory"),
+        ("Status", "Status"),
+        ("Line", "Line"),
+    ],
+)
+def test_one_of_a_list_is_named_in_the_singular(name: str, expected: str) -> None:
+    assert singular(name) == expected
+
+
+def test_an_object_whose_name_is_a_word_of_sql_has_another_table() -> None:
+    assert table_name("BillPayment") == "bill_payment"
+    assert table_name("User") == "organisation_user"
 
 
 def test_a_parents_column_gives_way_to_one_of_the_rows() -> None:
@@ -91,11 +127,13 @@ def test_names_of_indexes_fit_postgres_and_differ() -> None:
     assert index_name("invoice", "customer_id") == "invoice_customer_id_idx"
 
 
-def test_every_table_and_column_has_the_name_it_was_published_with() -> None:
+@pytest.mark.parametrize("provider", ["quickbooks", "xero"])
+def test_every_table_and_column_has_the_name_it_was_published_with(provider: str) -> None:
     """A change here breaks users' queries. Additions go to the end of their table."""
     lines = []
-    for spec in load_catalog("quickbooks").objects:
+    for spec in load_catalog(provider).objects:
         for plan in table_plans(spec):
             lines.append(f"{plan.name} ({', '.join(plan.key)})")
             lines += [f"  {column.name} {column.type}" for column in plan.columns]
-    assert lines == GOLDEN.read_text("utf-8").splitlines()
+    golden = Path(__file__).with_name(f"{provider}_columns.txt")
+    assert lines == golden.read_text("utf-8").splitlines()

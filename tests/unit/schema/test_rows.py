@@ -20,6 +20,8 @@ from schema.values import column_value, decode, holdable
 from sqlsync.errors import ProviderFault
 
 CATALOG = load_catalog("quickbooks")
+XERO = load_catalog("xero")
+NO_ID = "00000000-0000-0000-0000-000000000000"
 INVOICE, CUSTOMER, ITEM = (CATALOG.by_table[t] for t in ("invoice", "customer", "item"))
 LINES = INVOICE.child_by_table["invoice_line"]
 
@@ -105,6 +107,15 @@ def test_what_is_no_record_is_refused(raw: bytes) -> None:
         ("date", "2026-02-10 bce", None),
         ("date", "yesterday", None),
         ("date", 20260210, None),
+        ("date", "/Date(1791244800000+0000)/", "2026-10-06"),
+        ("date", "/Date(1791244800000)/", "2026-10-06"),
+        ("date", "/Date(1791288000000+1300)/", "2026-10-07"),
+        ("date", "/Date(-86400000+0000)/", "1969-12-31"),
+        ("date", "/Date(-62135596800000+0000)/", "0001-01-01"),
+        ("date", "/Date(-62135596800001+0000)/", None),
+        ("date", "/Date(253402300800000+0000)/", None),
+        ("date", "/Date(1791244800000+00:00)/", None),
+        ("date", "/2026", None),
         ("timestamptz", "2026-02-10T08:02:11-08:00", "2026-02-10T08:02:11-08:00"),
         ("timestamptz", "2026-02-10T08:02:11.117Z", "2026-02-10T08:02:11.117Z"),
         ("timestamptz", "2026-02-10T08:02:11", "2026-02-10T08:02:11Z"),
@@ -113,6 +124,12 @@ def test_what_is_no_record_is_refused(raw: bytes) -> None:
         ("timestamptz", "2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"),
         ("timestamptz", "2023-02-29T00:00:00Z", None),
         ("timestamptz", "2026-02-10", None),
+        ("timestamptz", "/Date(1439434356790+0000)/", "2015-08-13T02:52:36.790+00:00"),
+        ("timestamptz", "/Date(1439434356000)/", "2015-08-13T02:52:36.000+00:00"),
+        ("timestamptz", "/Date(-1)/", "1969-12-31T23:59:59.999+00:00"),
+        ("timestamptz", "/Date(1439434356790-0530)/", "2015-08-12T21:22:36.790-05:30"),
+        ("timestamptz", "/Date(1439434356790+9900)/", None),
+        ("timestamptz", "/Date(99999999999999999999)/", None),
         ("timestamptz", "now", None),
         ("jsonb", [1, None], [1, None]),
         ("jsonb", None, None),
@@ -140,6 +157,8 @@ def test_a_value_comes_to_rest_in_its_column(kind: str, value: Any, expected: An
         (b"[" + b"9" * 1001 + b"]", b'["' + b"9" * 1001 + b'"]'),
         (b"[" + b"9" * 1000 + b"]", b"[" + b"9" * 1000 + b"]"),
         (rb'["\"1e99999", 2]', rb'["\"1e99999", 2]'),
+        (rb'"\/Date(1)\/"', b'"/Date(1)/"'),
+        (rb'["\/","\\/"]', rb'["\/","\\/"]'),
     ],
 )
 def test_what_postgres_cannot_hold_is_changed_and_nothing_else(raw: bytes, expected: bytes) -> None:
@@ -222,3 +241,36 @@ def test_parts_of_a_bundle_name_their_bundle_and_their_item_apart() -> None:
         "item_name": None,
         "qty": Decimal(2),
     }
+
+
+def test_the_null_id_is_no_id() -> None:
+    bill = XERO.by_table["invoice"]
+    raw = (
+        f'{{"InvoiceID":"a","RepeatingInvoiceID":"{NO_ID}","Reference":"{NO_ID}",'
+        f'"Contact":{{"ContactID":"c","Name":"Acme"}},'
+        f'"LineItems":[{{"LineItemID":"{NO_ID}","AccountID":"{NO_ID}"}}]}}'
+    ).encode()
+    row = record_row(bill, raw)
+    assert (row["repeating_invoice_id"], row["reference"]) == (None, NO_ID)
+    assert (row["contact_id"], row["contact_name"]) == ("c", "Acme")
+    (line,) = child_rows(bill, bill.child_by_table["invoice_line_item"], raw)
+    assert (line["id"], line["account_id"]) == ("pos:1", None)
+    with pytest.raises(ProviderFault):
+        record_row(bill, f'{{"InvoiceID":"{NO_ID}"}}'.encode())
+    assert record_row(CUSTOMER, f'{{"Id":"{NO_ID}"}}'.encode())["id"] == NO_ID
+
+
+def test_a_key_with_a_name_of_its_own_is_written_by_that_name() -> None:
+    currency = XERO.by_table["currency"]
+    row = record_row(currency, b'{"Code":"EUR","Description":"Euro"}')
+    assert (row["id"], row["code"]) == ("EUR", "EUR")
+    assert row_changes_to_fields(currency, {"code": "EUR"}) == {"Code": "EUR"}
+
+
+def test_lists_that_are_made_of_other_objects_name_them() -> None:
+    group = XERO.by_table["contact_group"]
+    (child,) = group.children
+    raw = b'{"ContactGroupID":"g","Contacts":[{"ContactID":"c","Name":"Acme"}]}'
+    (row,) = child_rows(group, child, raw)
+    assert row == {"contact_group_id": "g", "position": 1, "contact_id": "c", "name": "Acme"}
+    assert child_row_to_fields(child, {"contact_id": "d", "position": 2}) == {"ContactID": "d"}

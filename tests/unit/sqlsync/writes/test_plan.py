@@ -485,6 +485,59 @@ def test_what_has_an_inverse_does_not_wait() -> None:
     assert not found.steps[0].deferred
 
 
+XERO = load_catalog("xero")
+
+
+def xero_delete(table: str, record: Mapping[str, Any], *, block: bool = False) -> WritePlan:
+    spec = XERO.by_table[table]
+    found = row(spec, record)
+    parents = {(table, found["id"]): encode(record)}
+    change = delete(table, found)
+    return make_plan(
+        XERO, WriteRequest("xero", (change,), parents, "joe", TRANSACTION, None, block)
+    )
+
+
+def test_what_can_only_be_archived_is_archived_last_for_nothing_brings_it_back() -> None:
+    found = xero_delete("contact", {"ContactID": "c", "ContactStatus": "ACTIVE"}, block=True)
+    (planned,) = found.steps
+    assert (planned.step.kind, planned.inverse) == (StepKind.DEACTIVATE, None)
+    assert planned.deferred
+    (notice,) = found.notices
+    assert notice == (
+        "Contact `c` will be archived, when the transaction commits, at Xero;"
+        " Xero does not delete contacts"
+    )
+    contact = XERO.by_table["contact"]
+    assert inverse_of(StepKind.CREATE, contact) is StepKind.DEACTIVATE
+
+
+@pytest.mark.parametrize(
+    ("table", "status", "becomes"),
+    [
+        ("invoice", "DRAFT", "DELETED"),
+        ("invoice", "AUTHORISED", "VOIDED"),
+        ("quote", "ACCEPTED", "DELETED"),
+    ],
+)
+def test_delete_by_status_says_which_status(table: str, status: str, becomes: str) -> None:
+    key = XERO.by_table[table].by_column["id"].api_path
+    found = xero_delete(table, {key: "i", "Status": status})
+    (planned,) = found.steps
+    assert (planned.step.kind, planned.inverse) == (StepKind.VOID, None)
+    title = table.capitalize()
+    assert found.notices == (
+        f"{title} `i` was given status {becomes} at Xero; Xero does not delete {table}s",
+    )
+    assert inverse_of(StepKind.CREATE, XERO.by_table[table]) is StepKind.VOID
+
+
+def test_a_status_that_is_final_is_left_for_the_provider_to_refuse() -> None:
+    found = xero_delete("invoice", {"InvoiceID": "i", "Status": "PAID"})
+    assert found.steps[0].step.kind is StepKind.VOID
+    assert XERO.by_table["invoice"].status_of_deleted("PAID") is None
+
+
 def test_many_deletes_are_told_in_one_line() -> None:
     records = [{**ACME, "Id": str(number)} for number in range(100, 108)]
     parents = {("customer", r["Id"]): encode(r) for r in records}
