@@ -256,30 +256,33 @@ class BackendFramer:
         if at > size:
             self._skip = at - size
             return
-        while at + 5 <= size:
-            kind, length = _HEADER(data, at)
+        header, last = _HEADER, size - 5
+        while at <= last:
+            kind, length = header(data, at)
+            if kind == 68 or kind == 100:  # DataRow, CopyData: nearly all of a big result
+                at += length + 1
+                continue
             end = at + 1 + length
-            if kind != 68 and kind != 100:  # DataRow, CopyData
-                if kind == 90 or kind == 83 or kind == 75:
-                    if end > size:
-                        break
-                    if kind == 90:
-                        self.status = data[at + 5]
-                        self.failed = False
-                        replies = self.replies
-                        replies.copying = False
-                        if replies.due:
-                            del replies.due[0]
-                        if self.on_ready is not None:
-                            self.on_ready(self.status)
-                    elif kind == 83:
-                        self.on_parameter(data[at + 5 : end])
-                    else:
-                        self.on_key(data[at + 5 : end])
-                elif kind == 71:  # CopyInResponse
-                    self.replies.copy_began()
-                elif kind == 69:  # ErrorResponse
-                    self.failed = not self.replies.due
+            if kind == 90 or kind == 83 or kind == 75:
+                if end > size:
+                    break
+                if kind == 90:
+                    self.status = data[at + 5]
+                    self.failed = False
+                    replies = self.replies
+                    replies.copying = False
+                    if replies.due:
+                        del replies.due[0]
+                    if self.on_ready is not None:
+                        self.on_ready(self.status)
+                elif kind == 83:
+                    self.on_parameter(data[at + 5 : end])
+                else:
+                    self.on_key(data[at + 5 : end])
+            elif kind == 71:  # CopyInResponse
+                self.replies.copy_began()
+            elif kind == 69:  # ErrorResponse
+                self.failed = not self.replies.due
             at = end
         if at > size:
             self._skip = at - size
