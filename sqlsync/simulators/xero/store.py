@@ -9,7 +9,7 @@ memory.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -34,8 +34,10 @@ class Row:
     seed: Any = None
 
 
-_BY_UPDATED = attrgetter("updated", "id")
-_BY_ID = attrgetter("id")
+_ORDERS: dict[str, Callable[[Row], Any]] = {
+    "updated": attrgetter("updated", "id"),
+    "id": attrgetter("id"),
+}
 
 
 class Standing(NamedTuple):
@@ -58,12 +60,11 @@ class Table:
     ) -> None:
         self.name = name
         self.rows: dict[str, Row] = {}
-        self.version = 0  # raised by every change
         self.keys_of = keys
         self.standing_of = standing
         self.build: Callable[[Row], Doc] | None = None  # a seeded row's document
-        self._index: dict[str, dict[str, str | tuple[str, ...]]] = {}
-        self._orders: dict[str, tuple[int, list[Row]]] = {}
+        self._index: dict[str, dict[str, str | list[str]]] = {}
+        self._orders: dict[str, list[Row]] = {}  # built when asked for, then kept
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,7 +87,7 @@ class Table:
     def ids_of(self, index: str, key: str) -> tuple[str, ...]:
         """The ids under a key, in the order they were added."""
         found = self._index.get(index, {}).get(key, ())
-        return (found,) if isinstance(found, str) else found
+        return (found,) if isinstance(found, str) else tuple(found)
 
     def rows_of(self, index: str, key: str) -> list[Row]:
         return [self.rows[record_id] for record_id in self.ids_of(index, key)]
@@ -94,32 +95,47 @@ class Table:
     def note(self, keys: Iterable[Key], record_id: str) -> None:
         for index, key in keys:
             entries = self._index.setdefault(index, {})
-            held = self.ids_of(index, key)
-            entries[key] = (*held, record_id) if held else record_id
+            held = entries.get(key)
+            if held is None:
+                entries[key] = record_id
+            elif isinstance(held, str):
+                entries[key] = [held, record_id]
+            else:
+                held.append(record_id)
 
     def forget(self, keys: Iterable[Key], record_id: str) -> None:
         for index, key in keys:
-            left = tuple(held for held in self.ids_of(index, key) if held != record_id)
-            if left:
-                self._index[index][key] = left if len(left) > 1 else left[0]
+            held = self._index[index][key]
+            if isinstance(held, str) or len(held) == 1:
+                del self._index[index][key]
             else:
-                self._index.get(index, {}).pop(key, None)
+                held.remove(record_id)
 
     # -- orders -------------------------------------------------------------------------------
 
     def by_updated(self) -> list[Row]:
-        """By UpdatedDateUTC, then id. Not to be changed by the caller."""
-        return self._ordered("updated", _BY_UPDATED)
+        """By UpdatedDateUTC, then id. Not to be changed or kept by the caller."""
+        return self._ordered("updated")
 
     def by_id(self) -> list[Row]:
-        return self._ordered("id", _BY_ID)
+        return self._ordered("id")
 
-    def _ordered(self, name: str, key: Callable[[Row], Any]) -> list[Row]:
+    def _ordered(self, name: str) -> list[Row]:
         held = self._orders.get(name)
-        if held is None or held[0] != self.version or len(held[1]) != len(self.rows):
-            held = (self.version, sorted(self.rows.values(), key=key))
-            self._orders[name] = held
-        return held[1]
+        if held is None:
+            held = self._orders[name] = sorted(self.rows.values(), key=_ORDERS[name])
+        return held
+
+    def place(self, row: Row) -> None:
+        """Puts a row where it belongs in the orders."""
+        for name, held in self._orders.items():
+            insort(held, row, key=_ORDERS[name])
+
+    def displace(self, row: Row) -> None:
+        """Takes a row out of the orders, before what they go by changes."""
+        for name, held in self._orders.items():
+            key = _ORDERS[name]
+            del held[bisect_left(held, key(row), key=key)]
 
     def updated_since(self, ms: int) -> list[Row]:
         """Rows whose change is at or after `ms`, in the order of change."""
@@ -204,7 +220,7 @@ class Books:
     ) -> None:
         table.rows[row.id] = row
         table.note(keys, row.id)
-        table.version += 1
+        table.place(row)
         if standing is not None:
             self.tally(standing.contact).count(row.id, standing, 1)
 
@@ -219,8 +235,8 @@ class Books:
         standing = table.standing_of(doc)
         if standing is not None:
             self.tally(standing.contact).count(row.id, standing, -1)
+        table.displace(row)
         del table.rows[row.id]
-        table.version += 1
 
     def swap(self, table: Table, row: Row, doc: Doc, updated: int) -> None:
         """Puts a new document in the place of a row's old one."""
@@ -235,5 +251,8 @@ class Books:
                 self.tally(standing.contact).count(row.id, standing, -1)
             if now is not None:
                 self.tally(now.contact).count(row.id, now, 1)
-        row.doc, row.updated = doc, updated
-        table.version += 1
+        row.doc = doc
+        if row.updated != updated:
+            table.displace(row)
+            row.updated = updated
+            table.place(row)

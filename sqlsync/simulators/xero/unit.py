@@ -103,9 +103,16 @@ class Unit:
 
     def next_number(self, prefix: str) -> str:
         """`INV-0042`, the next of its kind; numbers skipped by a refusal are used again."""
-        last = self.books.numbers.get(prefix, 0)
-        self.books.numbers[prefix] = last + 1
-        self._undo.append(lambda: self.books.numbers.__setitem__(prefix, last))
+        numbers, last = self.books.numbers, self.books.numbers.get(prefix, 0)
+        numbers[prefix] = last + 1
+
+        def undo() -> None:
+            if last:
+                numbers[prefix] = last
+            else:
+                del numbers[prefix]
+
+        self._undo.append(undo)
         return f"{prefix}{last + 1:04d}"
 
     def changes(self) -> list[Change]:

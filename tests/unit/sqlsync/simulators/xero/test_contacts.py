@@ -73,10 +73,11 @@ def test_an_archived_contact_takes_no_change_and_leaves_the_list(world: Any) -> 
     contact = world.contact()
     path = f"Contacts/{contact['ContactID']}"
     assert world.post(path, {"ContactStatus": "ARCHIVED"})["ContactStatus"] == "ARCHIVED"
-    assert world.refusal("POST", path, {"ContactStatus": "ACTIVE"}) == [
+    message = (
         "The specified contact details matched an archived contact. "
         "Archived contacts cannot currently be edited via the API."
-    ]
+    )
+    assert world.refusal("POST", path, {"ContactStatus": "ACTIVE"}) == [message]
     listed = {one["ContactID"] for one in world.get("Contacts", page="1")}
     assert contact["ContactID"] not in listed
     everyone = world.get("Contacts", page="1", includeArchived="true")

@@ -202,8 +202,10 @@ def test_sent_to_contact_warns_on_a_draft_and_is_saved_without_it(world: Any) ->
         ({"AccountCode": "610"}, "Account code '610' is not a valid code for this document."),
         (
             {"AccountCode": "205"},
-            "Account code '205' has been archived, or has been deleted. "
-            "Each line item must reference a valid account.",
+            (
+                "Account code '205' has been archived, or has been deleted. "
+                "Each line item must reference a valid account."
+            ),
         ),
         (
             {"AccountCode": "310", "TaxType": "OUTPUT2"},

@@ -179,7 +179,7 @@ def test_totals_follow_from_the_lines_whatever_they_are(
 
 @pytest.fixture(autouse=True, scope="module")
 def _shared_world(request: pytest.FixtureRequest) -> None:
-    global SHARED, CONTACT  # noqa: PLW0603
+    global SHARED, CONTACT
     world_type = request.getfixturevalue("module_world")
     SHARED = world_type()
     CONTACT = SHARED.contact("Shared")
