@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sqlsync.simulators.quickbooks.entities import WITHOUT_WEBHOOK
 from sqlsync.simulators.courier import Courier, Delivery
+from sqlsync.simulators.quickbooks.entities import WITHOUT_WEBHOOK
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
