@@ -50,6 +50,7 @@ async def be_mortal(
 async def hold(session: EngineConnection, owner: Ownership) -> None:
     """Raises Fenced where the job is no longer ours. To be called first in the transaction."""
     await be_mortal(session, idle_seconds=owner.patience_seconds)
+    await session.execute("select set_config('application_name', %s, true)", [_name(owner.job_id)])
     found = await session.execute(
         f"select 1 from {JOBS_SCHEMA}.procrastinate_jobs where id = %s and status = 'doing'"
         " and attempts = %s and worker_id = %s for share".encode(),
@@ -57,3 +58,22 @@ async def hold(session: EngineConnection, owner: Ownership) -> None:
     )
     if await found.fetchone() is None:
         raise Fenced(f"Job {owner.job_id} is no longer ours.")
+
+
+async def end_transactions(session: EngineConnection, job_id: int) -> None:
+    """Ends the backends in which a lost worker still works on the job.
+
+    A process that stopped in the middle of a COPY is waited for without end: none of
+    Postgres' time limits counts there, and its lock on the job's row would stop the reaper.
+    """
+    async with session.transaction():
+        await session.execute("set local role none")  # the login user may end its own backends
+        await session.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = %s",
+            [_name(job_id)],
+        )
+
+
+def _name(job_id: int) -> str:
+    return f"sqlsync worker job {job_id}"

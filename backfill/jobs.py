@@ -17,7 +17,7 @@ from procrastinate.jobs import Status
 
 from backfill.bookkeeping import note_error
 from backfill.connections import ACTIVE, Connection, find_connection, set_connection_state
-from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, hold
+from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
 from backfill.polling import poll_changes
 from backfill.reading import read_history
@@ -175,7 +175,7 @@ async def _reap(context: JobContext) -> None:
     """Gives up the jobs of workers that are gone or silent. The leader enqueues them anew.
 
     A worker holds an advisory lock while it lives, so one that was killed is known at once;
-    one that hangs is known by its heartbeat. Source: DEPENDENCIES section 4.
+    one that hangs is known by its heartbeat.
     """
     engine: Engine = context.additional_context[ENGINE]
     async with engine.pool.connection() as session:
@@ -205,6 +205,8 @@ async def _reap(context: JobContext) -> None:
         jobs = [int(row[0]) for row in await found.fetchall()]
     for job_id in jobs:
         log.warning("Job %d lost its worker; its work is given to another", job_id)
+        async with engine.pool.connection() as session:
+            await end_transactions(session, job_id)
         await context.app.job_manager.finish_job_by_id_async(
             job_id=job_id, status=Status.FAILED, delete_job=False
         )

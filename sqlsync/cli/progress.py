@@ -33,6 +33,8 @@ def follow_backfill(
 ) -> dict[str, int]:
     """Shows progress until every object (of `objects`) is live; returns rows by object.
 
+    What the provider refuses for good (a feature the company's plan lacks) is named at the end.
+
     go_on: called between looks; raises to give up (a worker that died). Raises SqlsyncError
     where an object stands in error. On stderr; in a pipe it is silent until the end.
     """
@@ -56,13 +58,19 @@ def follow_backfill(
                 if item.object not in tasks:
                     tasks[item.object] = progress.add_task(item.object, total=None, state="")
                 _show(progress, tasks[item.object], item)
-            failed = [item for item in standing if item.state == "error"]
+            failed = [item for item in standing if item.state == "error" and not item.refused]
             if failed:
                 raise SqlsyncError(f"{failed[0].object}: {failed[0].error}")
-            if standing and all(item.state in DONE for item in standing):
-                return {item.object: item.rows_done or 0 for item in standing}
+            if standing and all(item.state in DONE or item.refused for item in standing):
+                break
             go_on()
             time.sleep(LOOK_SECONDS)
+    for item in standing:
+        if item.refused:
+            print(f"not read: {item.object}: {item.error}", file=sys.stderr)
+    if all(item.refused for item in standing):
+        raise SqlsyncError("The provider refused every object.")
+    return {item.object: item.rows_done or 0 for item in standing if not item.refused}
 
 
 def _show(progress: Progress, task: TaskID, item: ObjectStanding) -> None:

@@ -37,6 +37,7 @@ class ObjectStanding:
     last_change_at: datetime | None
     lag_seconds: Decimal | None
     error: str | None
+    refused: bool  # in error, and not tried again soon: the company's plan or a right lacks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def find_connection(database: Connection[TupleRow], name: str) -> ConnectionRow:
 def read_objects(database: Connection[TupleRow], row: ConnectionRow) -> list[ObjectStanding]:
     """The objects of a connection, in backfill order as far as it shows; [] before its tables."""
     query = sql.SQL(
-        "select object, state, rows_done, rows_total, watermark, last_change_at, lag_seconds, error"
+        "select object, state, rows_done, rows_total, watermark, last_change_at, lag_seconds,"
+        " error, state = 'error'"
+        " and coalesce(next_run_at > now() + interval '10 minutes', false) as refused"
         " from {}._sync_cdc order by object"
     ).format(sql.Identifier(row.schema_name))
     with database.cursor(row_factory=class_row(ObjectStanding)) as cursor:

@@ -1,0 +1,46 @@
+"""Following a backfill: what ends it, and what a refused object does to it."""
+
+from __future__ import annotations
+
+import pytest
+from integration.proxy.accepting import install_books
+
+from sqlsync.cli.progress import follow_backfill
+from sqlsync.cli.standing import find_connection
+from sqlsync.database import connect
+from sqlsync.errors import SqlsyncError
+
+
+def follow(url: str) -> dict[str, int]:
+    with connect(url) as database:
+        return follow_backfill(url, find_connection(database, "books"))
+
+
+def test_an_object_the_plan_lacks_is_named_and_does_not_fail_the_rest(
+    migrated_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install_books(migrated_url)
+    with connect(migrated_url) as database:
+        database.execute("set role sqlsync_engine")
+        database.execute("update books._sync_cdc set state = 'live', rows_done = 3")
+        database.execute(
+            "update books._sync_cdc set state = 'error', error = 'not in this plan',"
+            " next_run_at = now() + interval '1 hour' where object = 'item'"
+        )
+    found = follow(migrated_url)
+    assert found["customer"] == 3
+    assert "item" not in found
+    assert "not read: item: not in this plan" in capfd.readouterr().err
+
+
+def test_an_object_in_passing_trouble_ends_the_command_with_its_error(migrated_url: str) -> None:
+    install_books(migrated_url)
+    with connect(migrated_url) as database:
+        database.execute("set role sqlsync_engine")
+        database.execute("update books._sync_cdc set state = 'live'")
+        database.execute(
+            "update books._sync_cdc set state = 'error', error = 'service down',"
+            " next_run_at = now() + interval '4 seconds' where object = 'item'"
+        )
+    with pytest.raises(SqlsyncError, match="item: service down"):
+        follow(migrated_url)
