@@ -133,7 +133,7 @@ class Organisation:
         return View(name, places, self.today().date(), call.base_url, **more)
 
     def _list(self, call: Call, endpoint: Endpoint) -> Answer:
-        found = find(self.books, endpoint, call.params, call.since, self.options)
+        found = find(self.books, endpoint, call.params, call.since, self.options, call.client_id)
         view = self.view(call, found.view, is_summary=found.is_summary)
         rows = self._listed(endpoint, found.rows)
         elements = [render(self.books, endpoint.name, row, view) for row in rows]
