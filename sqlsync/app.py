@@ -365,27 +365,27 @@ class _Consents:
 
 
 def run_simulators(
-    *, quickbooks: Address, customers: int, invoices: int, seed: int, on_ready: OnReady
+    *,
+    quickbooks: Address | None,
+    xero: Address | None,
+    customers: int,
+    invoices: int,
+    seed: int,
+    on_ready: OnReady,
 ) -> None:
-    """A simulated QuickBooks with one company; says how to connect to it."""
-    from sqlsync.simulators.quickbooks.app import create_app, create_service
-    from sqlsync.simulators.quickbooks.service import CompanySpec
-    from sqlsync.simulators.server import HttpServer
+    """A simulated company of each service that has an address; says how to connect to it."""
+    from sqlsync.simulators.run import serve
 
-    async def main() -> None:
-        service = create_service([CompanySpec(customers, invoices, seed)])
-        try:
-            server = HttpServer(create_app(service), str(quickbooks))
-        except OSError as error:
-            raise ConfigError(
-                f"--quickbooks {quickbooks} cannot be listened on: {error.strerror}."
-            ) from None
-        await server.start()
-        [(realm, token)] = service.refresh_tokens.items()
-        on_ready(f"quickbooks={server.address} realm={realm} refresh_token={token}")
-        await server.wait()
-
-    run(main())
+    run(
+        serve(
+            None if quickbooks is None else str(quickbooks),
+            xero=None if xero is None else str(xero),
+            customers=customers,
+            invoices=invoices,
+            seed=seed,
+            say=lambda line: on_ready(line.removeprefix("ready ")),
+        )
+    )
 
 
 # -- connecting ------------------------------------------------------------------------------------

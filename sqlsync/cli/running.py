@@ -11,7 +11,6 @@ import typer
 from sqlsync import app
 from sqlsync.cli.options import ConfigOption, SupervisedOption, address, child_environment, start
 from sqlsync.cli.supervisor import ChildPlan, Supervisor, child_command
-from sqlsync.errors import ConfigError
 from sqlsync.settings import Settings
 
 
@@ -61,10 +60,11 @@ def simulate(
 ) -> None:
     """Runs a simulated company to try everything on. Default: QuickBooks on 127.0.0.1:8081."""
     start(config, supervised=supervised)
-    if xero is not None:
-        raise ConfigError("--xero: the simulated Xero organisation is not there yet.")
+    if quickbooks is None and xero is None:
+        quickbooks = "127.0.0.1:8081"
     app.run_simulators(
-        quickbooks=address("--quickbooks", quickbooks or "127.0.0.1:8081"),
+        quickbooks=None if quickbooks is None else address("--quickbooks", quickbooks),
+        xero=None if xero is None else address("--xero", xero),
         customers=customers,
         invoices=invoices,
         seed=seed,

@@ -19,7 +19,7 @@ from sqlsync.errors import ConfigError
 from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
-from sqlsync.simulators.server import HttpServer, new_event_loop
+from sqlsync.simulators.server import AsgiApp, HttpServer, new_event_loop
 from sqlsync.simulators.xero import app as xero_app
 from sqlsync.simulators.xero.options import Options as XeroOptions
 from sqlsync.simulators.xero.service import OrganisationSpec
@@ -64,7 +64,7 @@ async def serve(
         service = create_service([spec], Options(**_of(options, ours)))
         if webhook_url is not None:
             service.sender.configure(webhook_url, webhook_verifier_token)
-        servers.append(HttpServer(create_app(service), quickbooks))
+        servers.append(_listening(create_app(service), "--quickbooks", quickbooks))
         realm, token = next(iter(service.refresh_tokens.items()))
         words.append(f"quickbooks={servers[-1].address} realm={realm} refresh_token={token}")
     if xero is not None:
@@ -73,7 +73,7 @@ async def serve(
         found = xero_app.create_service(specs, XeroOptions(**_of(options, theirs)))
         if xero_webhook_url is not None:
             found.sender.configure(xero_webhook_url, xero_signing_key)
-        servers.append(HttpServer(xero_app.create_app(found), xero))
+        servers.append(_listening(xero_app.create_app(found), "--xero", xero))
         tenant, token = next(iter(found.refresh_tokens.items()))
         words.append(f"xero={servers[-1].address} tenant={tenant} xero_refresh_token={token}")
     for server in servers:
@@ -87,6 +87,13 @@ async def serve(
     finally:
         for server in servers:
             await server.stop()
+
+
+def _listening(app: AsgiApp, option: str, address: str) -> HttpServer:
+    try:
+        return HttpServer(app, address)
+    except OSError as error:
+        raise ConfigError(f"{option} {address} cannot be listened on: {error.strerror}.") from None
 
 
 def _names(options: type) -> set[str]:

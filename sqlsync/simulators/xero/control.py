@@ -40,7 +40,8 @@ from sqlsync.simulators.xero.endpoints import Endpoint, endpoint_by_word
 from sqlsync.simulators.xero.organisation import Organisation
 from sqlsync.simulators.xero.problems import Refused
 from sqlsync.simulators.xero.service import Service
-from sqlsync.simulators.xero.shapes import View, render
+from sqlsync.simulators.xero.shapes import render
+from sqlsync.simulators.xero.shapes_parts import View
 from sqlsync.simulators.xero.store import Row
 from sqlsync.simulators.xero.values import Doc, decode, encode
 

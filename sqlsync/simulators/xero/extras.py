@@ -9,7 +9,7 @@ from sqlsync.simulators.xero import problems
 from sqlsync.simulators.xero.calls import Answer, Call
 from sqlsync.simulators.xero.endpoints import Endpoint, endpoints
 from sqlsync.simulators.xero.problems import Invalid, validation
-from sqlsync.simulators.xero.shapes import attachments as rendered_files
+from sqlsync.simulators.xero.shapes_parts import attachments as rendered_files
 from sqlsync.simulators.xero.store import File, Noted, Row
 from sqlsync.simulators.xero.values import Doc, instant_text, ms_instant
 from sqlsync.simulators.xero.writing import read_elements

@@ -42,9 +42,14 @@ Params = Mapping[str, str]  # names in lower case
 
 
 def find(
-    books: Books, endpoint: Endpoint, params: Params, since: str | None, options: Options
+    books: Books,
+    endpoint: Endpoint,
+    params: Params,
+    since: str | None,
+    options: Options,
+    client_id: str = "",
 ) -> Found:
-    """The answer to a list request. Raises Refused."""
+    """The answer to a list request of an app. Raises Refused."""
     rows, is_sorted = _candidates(books, endpoint, params, since, options)
     where = None
     if endpoint.where and params.get("where", "").strip():
@@ -56,6 +61,9 @@ def find(
     orders = _orders(endpoint, params)
     _check_volume(books, endpoint, where, orders, options)
     rows = _narrowed(books, endpoint, params, rows)
+    if "createdByMyApp" in endpoint.filters and is_true(params, "createdByMyApp"):
+        table = books.table(endpoint.name)
+        rows = [row for row in rows if client_id and table.doc(row)["_client"] == client_id]
     if where is not None:
         rows = [row for row in rows if where.test(Reader(books, endpoint.name, row))]
     rows = _in_order(books, endpoint, rows, orders, is_sorted=is_sorted)

@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.pdf import one_page
 from sqlsync.simulators.xero import problems
+from sqlsync.simulators.xero.below import allocations, members, tracking_options
 from sqlsync.simulators.xero.calls import Answer, Call
 from sqlsync.simulators.xero.chart import (
     delete_account,
     delete_category,
-    delete_option,
-    save_option,
 )
-from sqlsync.simulators.xero.contacts import add_members, remove_members
 from sqlsync.simulators.xero.desk import Desk
 from sqlsync.simulators.xero.endpoints import Endpoint, endpoints
 from sqlsync.simulators.xero.extras import attachments, extra, history
@@ -32,14 +30,14 @@ from sqlsync.simulators.xero.journals import journals
 from sqlsync.simulators.xero.ledger import Ledger
 from sqlsync.simulators.xero.lists import find, is_true, pagination
 from sqlsync.simulators.xero.options import Options
-from sqlsync.simulators.xero.payments import allocate, unallocate
 from sqlsync.simulators.xero.problems import Invalid, Refused, validation
 from sqlsync.simulators.xero.reports import report
-from sqlsync.simulators.xero.shapes import View, allocation, contact_brief, render
-from sqlsync.simulators.xero.shapes_settings import SETTINGS_SHAPES, tracking_option
+from sqlsync.simulators.xero.shapes import render
+from sqlsync.simulators.xero.shapes_parts import View
+from sqlsync.simulators.xero.shapes_settings import SETTINGS_SHAPES
 from sqlsync.simulators.xero.store import Books, Row
 from sqlsync.simulators.xero.unit import Change, Unit
-from sqlsync.simulators.xero.values import Doc, fold, is_uuid, millis, ms_date, ms_now
+from sqlsync.simulators.xero.values import Doc, fold, is_uuid, millis, ms_now
 from sqlsync.simulators.xero.writing import (
     Outcome,
     read_elements,
@@ -49,6 +47,8 @@ from sqlsync.simulators.xero.writing import (
     write_all,
     write_one,
 )
+
+Made = TypeVar("Made")
 
 AUCKLAND = ZoneInfo("Pacific/Auckland")
 APPLIED_MAX = 10_000
@@ -133,7 +133,7 @@ class Organisation:
         return View(name, places, self.today().date(), call.base_url, **more)
 
     def _list(self, call: Call, endpoint: Endpoint) -> Answer:
-        found = find(self.books, endpoint, call.params, call.since, self.options)
+        found = find(self.books, endpoint, call.params, call.since, self.options, call.client_id)
         view = self.view(call, found.view, is_summary=found.is_summary)
         rows = self._listed(endpoint, found.rows)
         elements = [render(self.books, endpoint.name, row, view) for row in rows]
@@ -248,7 +248,9 @@ class Organisation:
         element = shown(desk, endpoint, outcome, view, marks_ok=False)
         return self._answer(call, endpoint, [element])
 
-    def attempt(self, desk: Desk, endpoint: Endpoint, row: Row | None, work: Any) -> Any:
+    def attempt(
+        self, desk: Desk, endpoint: Endpoint, row: Row | None, work: Callable[[], Made]
+    ) -> Made:
         """Runs a rule; its Invalid becomes the 400 of one element."""
         try:
             return work()
@@ -289,87 +291,14 @@ class Organisation:
             found = attachments(self, call, endpoint)
             return found if isinstance(found, Answer) else self._enveloped(call, found)
         if word == "allocations" and endpoint.name in _ALLOCATING:
-            return self._allocations(call, endpoint)
+            return self._enveloped(call, allocations(self, call, endpoint))
         if word == "contacts" and endpoint.name == "ContactGroups":
-            return self._members(call)
+            return self._enveloped(call, members(self, call))
         if word == "options" and endpoint.name == "TrackingCategories":
-            return self._tracking_options(call, endpoint)
+            return self._enveloped(call, tracking_options(self, call, endpoint))
         if word == "pdf" and endpoint.pdf and call.method == "GET":
             return self._pdf(endpoint, self.find_row(endpoint, call.parts[1]))
         raise problems.not_found()
-
-    def _allocations(self, call: Call, endpoint: Endpoint) -> Answer:
-        row = self.find_row(endpoint, call.parts[1])
-        desk = self.desk(call)
-        if call.method == "DELETE" and len(call.parts) == 4:
-            gone = self.attempt(
-                desk,
-                endpoint,
-                row,
-                lambda: unallocate(desk, endpoint.name, row, call.parts[3].lower()),
-            )
-            self.commit(desk, call)
-            shown_gone = {
-                "AllocationID": gone["AllocationID"],
-                "Amount": gone["Amount"],
-                "Date": ms_date(gone["Date"]),
-                "Invoice": {"InvoiceID": gone["InvoiceID"]},
-                "IsDeleted": True,
-            }
-            return self._enveloped(call, {"Allocations": [shown_gone]})
-        if call.method not in ("PUT", "POST") or len(call.parts) != 3:
-            raise problems.method_not_allowed()
-        elements = read_elements("Allocations", "Allocation", call.body)
-        made = [
-            self.attempt(
-                desk, endpoint, row, lambda body=body: allocate(desk, endpoint.name, row, body)
-            )
-            for body in elements
-        ]
-        self.commit(desk, call)
-        table = self.books.table("Allocations")
-        return self._enveloped(
-            call,
-            {
-                "Allocations": [
-                    {
-                        **allocation(self.books, entry, table.doc(entry), with_source=True),
-                        "ValidationErrors": [],
-                    }
-                    for entry in made
-                ]
-            },
-        )
-
-    def _members(self, call: Call) -> Answer:
-        desk = self.desk(call)
-        group = call.parts[1].lower()
-        if call.method == "PUT" and len(call.parts) == 3:
-            sent = read_elements("Contacts", "Contact", call.body)
-            added = add_members(desk, group, sent)
-            self.commit(desk, call)
-            briefs = [contact_brief(self.books, contact_id) for contact_id in added]
-            return self._enveloped(call, {"Contacts": briefs})
-        if call.method == "DELETE":
-            remove_members(desk, group, call.parts[3] if len(call.parts) > 3 else None)
-            self.commit(desk, call)
-            return Answer(b"", 204)
-        raise problems.method_not_allowed()
-
-    def _tracking_options(self, call: Call, endpoint: Endpoint) -> Answer:
-        row = self.find_row(endpoint, call.parts[1])
-        desk = self.desk(call)
-        option = call.parts[3].lower() if len(call.parts) > 3 else None
-        if call.method == "DELETE" and option:
-            work = lambda: [delete_option(desk, row, option)]  # noqa: E731
-        elif (call.method == "PUT" and not option) or (call.method == "POST" and option):
-            sent = read_elements("Options", "TrackingOption", call.body)
-            work = lambda: [save_option(desk, row, body, option) for body in sent]  # noqa: E731
-        else:
-            raise problems.method_not_allowed()
-        made = self.attempt(desk, endpoint, row, work)
-        self.commit(desk, call)
-        return self._enveloped(call, {"Options": [tracking_option(one) for one in made]})
 
     # -- a person's hand ------------------------------------------------------------------------
 

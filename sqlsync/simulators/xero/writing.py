@@ -19,7 +19,9 @@ from sqlsync.simulators.xero.fields import members_of, spelled
 from sqlsync.simulators.xero.items import BULK_MAX, match_item, move_stock, save_item
 from sqlsync.simulators.xero.lines import rough_lines
 from sqlsync.simulators.xero.problems import Invalid, bad_post, validation
-from sqlsync.simulators.xero.shapes import View, contact_brief, render
+from sqlsync.simulators.xero.shapes import render
+from sqlsync.simulators.xero.shapes_contacts import contact_brief
+from sqlsync.simulators.xero.shapes_parts import View
 from sqlsync.simulators.xero.store import Row
 from sqlsync.simulators.xero.values import (
     NO_ID,

@@ -160,6 +160,13 @@ def test_lists_of_values_are_parameters_of_their_own(busy: Any) -> None:
     assert busy.get("Invoices", searchTerm="inv-0007")[0]["InvoiceNumber"] == "INV-0007"
 
 
+def test_an_app_may_ask_for_its_own_invoices(make_world: Any) -> None:
+    world = make_world(customers=3, invoices=20)
+    mine = world.invoice()
+    found = world.get("Invoices", createdByMyApp="true")
+    assert [one["InvoiceID"] for one in found] == [mine["InvoiceID"]]
+
+
 @pytest.mark.parametrize(
     ("where", "test"),
     [
