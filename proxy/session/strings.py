@@ -194,7 +194,7 @@ class _String:
                 session.relay(kind, message)
 
     def _transaction(self, statement: Statement) -> Script:
-        """The table of the handbook, WIRE section 2."""
+        """A transaction command inside the string: our BEGIN must not show in what it does."""
         session, verb = self.session, statement.verb
         if self.hidden and verb is Verb.BEGIN:
             self.hidden = False

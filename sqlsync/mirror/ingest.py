@@ -9,8 +9,6 @@ A record is passed over (`skipped_ids`), to be fetched and given again later, wh
 - a client's write has its row locked: waiting could deadlock, and the write brings it anyway;
 - it is not mirrored yet and a create of ours is on its way: the client's own session must be
   the one that inserts it, or its transaction would fail after the provider has said yes.
-
-Source: WRITE_PATH section 6; measured choices in PERFORMANCE section 3.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Pure: nothing here calls, waits or reads a clock, so each rule is tested with literal values.
 A plan is complete: it says for every step what it carries and how it would be undone.
-
-Source: DESIGN sections 2 and 3, WRITE_PATH sections 3 and 10.
 """
 
 from __future__ import annotations

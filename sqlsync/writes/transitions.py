@@ -2,8 +2,6 @@
 
 Pure. `sqlsync.writes.journal` puts `sources(target)` into the WHERE clause of every state
 change, so that of two processes that want the same step only one takes it.
-
-Source: DESIGN section 3, "Journal states".
 """
 
 from __future__ import annotations

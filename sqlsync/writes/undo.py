@@ -1,7 +1,4 @@
-"""How a write that must not stand is taken back, or why it cannot be. Pure.
-
-Source: DESIGN section 3, "Explicit transactions".
-"""
+"""How a write that must not stand is taken back, or why it cannot be. Pure."""
 
 from __future__ import annotations
 
