@@ -28,6 +28,8 @@ class ObjectRow:
     rows_total: int | None
     finished_at: datetime | None
     watermark: datetime | None
+    last_poll_at: datetime | None
+    last_webhook_at: datetime | None
     last_change_at: datetime | None
     error: str | None
     next_run_at: datetime | None
@@ -62,7 +64,7 @@ async def object_rows(session: EngineConnection, connection: Connection) -> list
             on_cdc(
                 connection,
                 "select object, state, cursor, rows_done, rows_total, finished_at, watermark,"
-                " last_change_at, error, next_run_at from {cdc} order by object",
+                " last_poll_at, last_webhook_at, last_change_at, error, next_run_at from {cdc} order by object",
             )
         )
         return await cursor.fetchall()

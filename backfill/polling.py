@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backfill.bookkeeping import (
     ObjectRow,
@@ -26,6 +26,7 @@ from backfill.connections import Connection
 from backfill.fence import Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
+from backfill.schedule import Feed, feeds_due
 from backfill.windows import (
     HistoryNeeded,
     Question,
@@ -44,6 +45,7 @@ from sqlsync.providers.base import Changes, Provider, Record, Tombstone
 log = logging.getLogger(__name__)
 
 ERROR_WAIT_SECONDS = 300.0
+_TOLD_LATELY = timedelta(hours=6)
 
 
 async def poll_changes(
@@ -57,10 +59,13 @@ async def poll_changes(
     async with engine.pool.connection() as session:
         rows = await object_rows(session, connection)
         now = await database_time(session)  # good enough for a horizon of weeks
+    rows = [row for row in rows if _polled(row, provider, now)]
+    feeds = [_feed(row, provider, now) for row in rows]
+    due = set(feeds_due(feeds, now, provider.calls_left(), engine.options.pace))
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
     for row in rows:
-        if not _polled(row, provider, now) or row.watermark is None:
+        if row.object not in due or row.watermark is None:
             continue
         window = changes_window(
             row.watermark, now, overlap=engine.options.overlap, horizon=engine.options.horizon
@@ -86,6 +91,20 @@ def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
         and row.finished_at is not None
         and row.state in ("live", "error")
         and (row.next_run_at is None or row.next_run_at <= now)
+    )
+
+
+def _feed(row: ObjectRow, provider: Provider, now: datetime) -> Feed:
+    spec = provider.catalog.by_table[row.object]
+    # A poll before its history was read (again) says nothing of what changed since.
+    fresh = row.last_poll_at is not None and row.finished_at is not None
+    polled = row.last_poll_at if fresh and row.last_poll_at > row.finished_at else None
+    return Feed(
+        row.object,
+        provider.poll_calls(spec, row.rows_done or 0),
+        polled,
+        row.last_change_at,
+        told=row.last_webhook_at is not None and row.last_webhook_at > now - _TOLD_LATELY,
     )
 
 

@@ -124,9 +124,13 @@ async def _bring_up(
     await _run(connection, column_rows(changed, schema_name))
     cdc = sql.Identifier(schema_name, "_sync_cdc")
     for spec in changed:
+        # What costs a call for every record waits until somebody wants it.
+        state = "paused" if spec.extra.get("at_first") == "off" else "pending"
         await connection.execute(
-            sql.SQL("insert into {} (object) values (%s) on conflict do nothing").format(cdc),
-            [spec.table],
+            sql.SQL("insert into {} (object, state) values (%s, %s) on conflict do nothing").format(
+                cdc
+            ),
+            [spec.table, state],
         )
         await connection.execute(
             "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash)"

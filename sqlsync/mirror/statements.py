@@ -64,7 +64,7 @@ def _build(schema_name: str, key: _SpecKey) -> IngestStatements:
         copy_fresh_children=tuple((c.table, _copy(t, cols)) for c, t, cols, _ in child_tables),
         copy_staged=_copy(staged, columns),
         copy_staged_children=tuple((c.table, _copy(s, cols)) for c, _, cols, s in child_tables),
-        upsert=_bytes(_upsert(table, staged, columns, spec.version_column)),
+        upsert=_bytes(_upsert(table, staged, columns, spec)),
         replace_children=tuple(
             (
                 _delete_children(t, c.parent_column),
@@ -155,7 +155,7 @@ select {table_name}, id, operation, %(by)s from (
 
 
 def _upsert(
-    table: sql.Composable, staged: sql.Composable, columns: tuple[str, ...], version: str | None
+    table: sql.Composable, staged: sql.Composable, columns: tuple[str, ...], spec: ObjectSpec
 ) -> sql.Composed:
     settable = [c for c in columns if c != "id"]
     return sql.SQL(
@@ -168,17 +168,18 @@ def _upsert(
         sets=sql.SQL(", ").join(
             sql.SQL("{c} = excluded.{c}").format(c=sql.Identifier(c)) for c in settable
         ),
-        newer=_newer(columns, version),
+        newer=_newer(columns, spec),
     )
 
 
-def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
+def _newer(columns: tuple[str, ...], spec: ObjectSpec) -> sql.Composable:
     """Is `excluded` newer than `old`? The version as a number, then updated_at.
 
     Two answers of one version that differ happen (a change within the same second, a name
     that follows its customer without a new version): then the one read later stands, since
     the next reading repairs a wrong guess, and ignoring it would repair nothing.
     """
+    version = spec.version_column
     parts: list[tuple[sql.Composable, sql.Composable]] = []
     if version in columns and version != "updated_at":  # that one is compared below, as a time
         number = "case when {}.{} ~ '^[0-9]+$' then {}.{}::numeric else -1 end"
@@ -197,7 +198,7 @@ def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
                 sql.SQL("coalesce(old.updated_at, '-infinity')"),
             )
         )
-    differs = sql.SQL("excluded.raw is distinct from old.raw")
+    differs = _differs(spec)
     if not parts:
         return differs
     new_version = sql.SQL(", ").join(new for new, _ in parts)
@@ -205,6 +206,21 @@ def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
     return sql.SQL("(({n}) > ({o}) or (({n}) = ({o}) and {d}))").format(
         n=new_version, o=old_version, d=differs
     )
+
+
+def _differs(spec: ObjectSpec) -> sql.Composable:
+    """Does `excluded` say anything that `old` does not, of the same version?
+
+    extra "single_adds": members that a record's own address shows in full and a list only in
+    part. The fuller answer stays: the list's is contained in it, and must not take it away.
+    """
+    fuller = spec.extra.get("single_adds", "").split()
+    if not fuller:
+        return sql.SQL("excluded.raw is distinct from old.raw")
+    return sql.SQL(
+        "(excluded.raw - {m}::text[] is distinct from old.raw - {m}::text[]"
+        " or not coalesce(old.raw @> excluded.raw, false))"
+    ).format(m=sql.Literal("{" + ",".join(fuller) + "}"))
 
 
 def _stage(staged: sql.Composable, target: sql.Composable) -> sql.Composed:

@@ -152,3 +152,15 @@ class Provider(Protocol):
     async def now(self) -> datetime:
         """The provider's clock."""
         ...
+
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        """How many calls `changes` needs for the object alone; 0: all objects share one.
+
+        rows: how many records of it there are.
+        """
+        ...
+
+    def calls_left(self) -> int | None:
+        """What is left of the day's calls, as the provider told last; None where it told
+        nothing yet, or limits no days."""
+        ...
