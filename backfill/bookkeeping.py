@@ -64,7 +64,8 @@ async def object_rows(session: EngineConnection, connection: Connection) -> list
             on_cdc(
                 connection,
                 "select object, state, cursor, rows_done, rows_total, finished_at, watermark,"
-                " last_poll_at, last_webhook_at, last_change_at, error, next_run_at from {cdc} order by object",
+                " last_poll_at, last_webhook_at, last_change_at, error, next_run_at"
+                " from {cdc} order by object",
             )
         )
         return await cursor.fetchall()

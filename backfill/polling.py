@@ -97,8 +97,9 @@ def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
 def _feed(row: ObjectRow, provider: Provider, now: datetime) -> Feed:
     spec = provider.catalog.by_table[row.object]
     # A poll before its history was read (again) says nothing of what changed since.
-    fresh = row.last_poll_at is not None and row.finished_at is not None
-    polled = row.last_poll_at if fresh and row.last_poll_at > row.finished_at else None
+    polled, finished = row.last_poll_at, row.finished_at
+    if polled is not None and finished is not None and polled <= finished:
+        polled = None
     return Feed(
         row.object,
         provider.poll_calls(spec, row.rows_done or 0),

@@ -55,13 +55,14 @@ LISTS: dict[str, tuple[str, str, dict[str, str]]] = {
 ALONE = ("budget", "contact_group", "expense_claim", "receipt")
 _UNPAGED_100 = ("linked_transaction", "quote")  # a hundred a page, whatever is asked
 _HISTORIES = (
-    "bank_transaction bank_transfer batch_payment contact credit_note expense_claim invoice item"
-    " manual_journal overpayment payment prepayment purchase_order quote receipt repeating_invoice"
-).split()
+    *("bank_transaction", "bank_transfer", "batch_payment", "contact", "credit_note"),
+    *("expense_claim", "invoice", "item", "manual_journal", "overpayment", "payment"),
+    *("prepayment", "purchase_order", "quote", "receipt", "repeating_invoice"),
+)
 _FILES = (
-    "account bank_transaction bank_transfer contact credit_note invoice manual_journal"
-    " purchase_order quote receipt repeating_invoice"
-).split()
+    *("account", "bank_transaction", "bank_transfer", "contact", "credit_note", "invoice"),
+    *("manual_journal", "purchase_order", "quote", "receipt", "repeating_invoice"),
+)
 
 
 def listed(sim: XeroSimulator, table: str) -> dict[str, bytes]:

@@ -27,11 +27,13 @@ from backfill.worker import run_worker
 from schema.loader import load_catalog
 from schema.model import ObjectSpec
 from schema.rows import record_row
+from sqlsync.console.web import Web, run_web
 from sqlsync.database import EngineConnection, EnginePool, connect_engine, engine_pool
 from sqlsync.mirror.install import install
 from sqlsync.providers.connect import Connector
 from sqlsync.providers.directory import App, ProviderDirectory
 from sqlsync.providers.http import HttpClient
+from sqlsync.providers.xero.webhooks import SIGNATURE_HEADER, is_signed
 from sqlsync.settings import XeroSettings
 from sqlsync.simulators.controlled import served
 from sqlsync.simulators.testing_xero import XeroSimulator
@@ -44,6 +46,7 @@ CATALOG = load_catalog("xero")
 CATALOGS = {"xero": CATALOG}
 SCHEMA = "xero"
 KEY = new_key()
+SIGNING_KEY = "a key for tests"
 # Each costs a call per record, so they are off until somebody wants them.
 PER_RECORD = ("attachment", "history_record")
 
@@ -163,6 +166,15 @@ class World:
             "select bool_and(state in ('live', 'paused')) and bool_or(state = 'live')"
             f" from {SCHEMA}._sync_cdc",
             seconds=seconds,
+        )
+
+    async def settled(self) -> None:
+        """Every object has been read, and then asked for what changed meanwhile."""
+        await self.live()
+        await self.until(
+            "select bool_and(last_poll_at > finished_at)"
+            f" from {SCHEMA}._sync_cdc where state = 'live' and not object = any("
+            "'{" + ",".join(PER_RECORD) + "}')"
         )
 
     async def held(self, table: str) -> dict[str, bytes]:
@@ -300,3 +312,36 @@ async def working(world: World, **options: Any) -> AsyncIterator[Engine]:
     finally:
         engine.stopping.set()
         await asyncio.wait_for(task, 20)
+
+
+@asynccontextmanager
+async def receiving(world: World) -> AsyncIterator[str]:
+    """The web door; the organisation's deliveries go there. Gives the door's address."""
+
+    class NoConsents:
+        async def begin(self, provider: str, name: str) -> str:
+            return ""
+
+        async def finish(self, provider: str, answer: Any) -> str:
+            return ""
+
+    stopping, ready = asyncio.Event(), asyncio.Queue[str]()
+    async with engine_pool(world.url) as pool:
+        verify = {"xero": lambda b, h: is_signed(b, h.get(SIGNATURE_HEADER), SIGNING_KEY)}
+        serving = asyncio.create_task(
+            run_web(
+                Web(pool, verify, NoConsents()),
+                "127.0.0.1",
+                0,
+                stopping=stopping,
+                on_ready=lambda host, port: ready.put_nowait(f"http://{host}:{port}"),
+            )
+        )
+        try:
+            address = await asyncio.wait_for(ready.get(), 10)
+            world.sim.webhooks(f"{address}/webhooks/xero", SIGNING_KEY)
+            yield address
+        finally:
+            world.sim.webhooks(None)
+            stopping.set()
+            await serving
