@@ -197,8 +197,11 @@ class Company:
             raise Fault("2060", f"Invalid date format. Supplied value:{since_text}", "changedSince")
         horizon = self.clock.now() - timedelta(days=self.options.cdc_days)
         if since < int(horizon.timestamp()):
+            code = self.options.cdc_too_old_code
+            if code is None:
+                return self.cdc(names, horizon.isoformat())
             raise Fault(
-                self.options.cdc_too_old_code,
+                code,
                 f"changedSince must be within the last {self.options.cdc_days} days. "
                 f"Supplied value:{since_text}",
                 "changedSince",

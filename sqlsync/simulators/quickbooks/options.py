@@ -71,7 +71,7 @@ class Options:
     cdc_days: int = 30
     cdc_max: int = 1000
     cdc_drops: str = "newest"  # which changes are missing from a full answer: "newest" | "oldest"
-    cdc_too_old_code: str = "2190"
+    cdc_too_old_code: str | None = "2190"  # None: answered with what the look-back holds
     cdc_inactive: str = "record"  # deactivated names come as "record" or as "tombstone"
 
     # -- webhooks ----------------------------------------------------------------------------
