@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from sqlsync import app
+from sqlsync.app import connecting, databases
 from sqlsync.cli.background import background
 from sqlsync.cli.demo_check import DemoAddresses, run_checks
 from sqlsync.cli.options import child_environment, start
@@ -61,8 +61,8 @@ def demo(
 def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: bool) -> DemoAddresses:
     settings = start(config).model_copy(update={"state_dir": directory})
     _say("Postgres")
-    url = stack.enter_context(app.open_database(settings, prepare_embedded=False))
-    app.prepare(url)
+    url = stack.enter_context(databases.open_database(settings, prepare_embedded=False))
+    databases.prepare(url)
     _say(f"a simulated QuickBooks company, {CUSTOMERS} customers and {INVOICES} invoices")
     simulator = stack.enter_context(
         background(
@@ -89,7 +89,7 @@ def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: boo
         SQLSYNC_WEB__LISTEN=_listen(settings.web.listen, any_port=check),
         **({"SQLSYNC_SYNC__POLL_ACTIVE_SECONDS": str(CHECK_POLL_SECONDS)} if check else {}),
     )
-    app.connect_company(
+    connecting.connect_company(
         load_settings(config),
         url,
         provider="quickbooks",

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from sqlsync import app
+from sqlsync.app import addresses, databases
 from sqlsync.cli.options import ConfigOption, start
 from sqlsync.cli.standing import require_set_up
 from sqlsync.database import Connection, TupleRow, connect, conninfo_to_dict, errors, sql
@@ -38,9 +38,9 @@ def add_user(
             f"{name!r} cannot be a user's name: a letter, then letters, digits and _, in lower"
             " case, not beginning with pg_ or sqlsync_."
         )
-    with app.open_database(settings) as url, connect(url) as database:
+    with databases.open_database(settings) as url, connect(url) as database:
         require_set_up(database)
-        address = app.proxy_address(settings)
+        address = addresses.proxy_address(settings)
         password = set_up_user(database, name, write=write)
         print(user_url(address, name, password, database.info.dbname))
 
@@ -104,9 +104,9 @@ def user_url(address: Address, name: str, password: str, dbname: str) -> str:
 def psql(context: typer.Context, config: ConfigOption = None) -> None:
     """Opens psql through the proxy, as the user of database_url. More arguments go to psql."""
     settings = start(config)
-    with app.open_database(settings) as url:
+    with databases.open_database(settings) as url:
         parts = conninfo_to_dict(url)
-        address = app.proxy_address(settings)
+        address = addresses.proxy_address(settings)
         _refuse_silence(address)
         target = user_url(
             address, str(parts.get("user") or ""), "", str(parts.get("dbname") or "postgres")

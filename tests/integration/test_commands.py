@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from sqlsync import app
+from sqlsync.app import addresses
 from sqlsync.cli import run
 from sqlsync.cli.people import set_up_user
 from sqlsync.database import connect, conninfo_to_dict, make_conninfo, query_value
@@ -256,6 +256,6 @@ def test_an_address_that_up_chose_is_found_by_other_commands(
     monkeypatch.setenv("SQLSYNC_PROXY__LISTEN", "127.0.0.1:0")
     settings = load_settings()
     with pytest.raises(ConfigError, match="port 0"):
-        app.proxy_address(settings)
-    app.note_addresses(settings, {"proxy": "127.0.0.1:4321"})
-    assert str(app.proxy_address(settings)) == "127.0.0.1:4321"
+        addresses.proxy_address(settings)
+    addresses.note_addresses(settings, {"proxy": "127.0.0.1:4321"})
+    assert str(addresses.proxy_address(settings)) == "127.0.0.1:4321"
