@@ -19,6 +19,7 @@ from backfill.bookkeeping import (
     note_error,
     note_polled,
     object_rows,
+    poll_wanted_at,
     postpone,
     want_history,
 )
@@ -59,8 +60,9 @@ async def poll_changes(
     async with engine.pool.connection() as session:
         rows = await object_rows(session, connection)
         now = await database_time(session)  # good enough for a horizon of weeks
+        wanted = await poll_wanted_at(session, connection)
     rows = [row for row in rows if _polled(row, provider, now)]
-    feeds = [_feed(row, provider, now) for row in rows]
+    feeds = [_feed(row, provider, now, wanted) for row in rows]
     due = set(feeds_due(feeds, now, provider.calls_left(), engine.options.pace))
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
@@ -94,11 +96,12 @@ def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
     )
 
 
-def _feed(row: ObjectRow, provider: Provider, now: datetime) -> Feed:
+def _feed(row: ObjectRow, provider: Provider, now: datetime, wanted: datetime | None) -> Feed:
     spec = provider.catalog.by_table[row.object]
-    # A poll before its history was read (again) says nothing of what changed since.
-    polled, finished = row.last_poll_at, row.finished_at
-    if polled is not None and finished is not None and polled <= finished:
+    # A poll from before its history was read says nothing of what changed since; nor does one
+    # from before somebody asked for a poll.
+    polled = row.last_poll_at
+    if polled is not None and any(at and polled <= at for at in (row.finished_at, wanted)):
         polled = None
     return Feed(
         row.object,
@@ -262,7 +265,7 @@ async def _apply(
     if quiet:
         async with engine.pool.connection() as session, session.transaction():
             await hold(session, owner)
-            await note_polled(session, connection, quiet, answer.at)
+            await note_polled(session, connection, quiet, answer.at, fetched_at)
     return changed
 
 
@@ -302,5 +305,5 @@ async def _apply_one(
         await note_changes(
             session, connection, spec.table, result, removed=len(removal.removed), newest=newest
         )
-        await note_polled(session, connection, [spec.table], answered_at)
+        await note_polled(session, connection, [spec.table], answered_at, fetched_at)
     return result.changed + len(removal.removed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from backfill.bookkeeping import object_rows, on_cdc, want_history
+from backfill.bookkeeping import object_rows, want_history
 from backfill.connections import find_connection
 from sqlsync.channels import POLL_CHANNEL
 from sqlsync.database import EngineConnection
@@ -69,9 +69,11 @@ async def request_backfill(
 
 async def request_poll(session: EngineConnection, connection_id: int) -> None:
     """Asks the workers to look for changes of every object now, whatever their pace."""
-    found = await find_connection(session, connection_id)
-    if found is not None:
-        await session.execute(on_cdc(found, "update {cdc} set last_poll_at = null"))
+    await session.execute(
+        "insert into sqlsync.poll (connection_id, wanted_at) values (%s, clock_timestamp())"
+        " on conflict (connection_id) do update set wanted_at = excluded.wanted_at",
+        [connection_id],
+    )
     await session.execute("select pg_notify(%s, %s)", [POLL_CHANNEL, str(connection_id)])
 
 
