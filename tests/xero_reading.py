@@ -85,9 +85,9 @@ def listed(sim: XeroSimulator, table: str) -> dict[str, bytes]:
 
 def single(sim: XeroSimulator, table: str, record_id: str) -> bytes | None:
     """One record at its own address; None where there is none."""
-    path, _, params = LISTS[table]
-    if table in ("currency", "organisation", "payment_service", "invoice_reminder"):
+    if table not in LISTS or table in _NOT_ALONE:
         return listed(sim, table).get(record_id)
+    path, _, params = LISTS[table]
     wanted = {"unitdp": "4"} if "unitdp" in params and table not in _NO_DECIMALS_ALONE else {}
     status, answer = sim.call("GET", f"/{path}/{record_id}", **wanted)
     if status == 404:
@@ -97,6 +97,7 @@ def single(sim: XeroSimulator, table: str, record_id: str) -> bytes | None:
     return _text(record)
 
 
+_NOT_ALONE = ("currency", "organisation", "payment_service", "invoice_reminder")
 _NO_DECIMALS_ALONE = ("overpayment", "prepayment")
 
 

@@ -172,7 +172,7 @@ class World:
         """Every object has been read, and then asked for what changed meanwhile."""
         await self.live()
         await self.until(
-            "select bool_and(last_poll_at > finished_at)"
+            "select bool_and(coalesce(last_poll_at > finished_at, false))"
             f" from {SCHEMA}._sync_cdc where state = 'live' and not object = any("
             "'{" + ",".join(PER_RECORD) + "}')"
         )

@@ -149,6 +149,7 @@ class Client:
     transaction: UUID = field(default_factory=uuid4)
     xid: str | None = None
     entries: list[UUID] = field(default_factory=list)
+    schema: str = SCHEMA
 
     async def begin(self) -> None:
         await self.session.execute("begin")
@@ -184,13 +185,13 @@ class Client:
             assert image is not None
             key = image["id" if child is None else child.parent_column]
             cursor = await self.session.execute(
-                f"select raw::text from {SCHEMA}.{spec.table} where id = %s for update", [key]
+                f"select raw::text from {self.schema}.{spec.table} where id = %s for update", [key]
             )
             row = await cursor.fetchone()
             if row is not None:
                 parents[spec.table, key] = row[0].encode()
         return WriteRequest(
-            SCHEMA, changes, parents, "joe", self.transaction, self.xid, block, deadline
+            self.schema, changes, parents, "joe", self.transaction, self.xid, block, deadline
         )
 
     async def live(self) -> list[UUID]:
@@ -219,7 +220,7 @@ class Client:
 
     async def image(self, table: str, record_id: str) -> dict[str, Any]:
         cursor = await self.session.execute(
-            f"select (to_jsonb(t) - 'raw')::text from {SCHEMA}.{table} t where id = %s",
+            f"select (to_jsonb(t) - 'raw')::text from {self.schema}.{table} t where id = %s",
             [record_id],
         )
         row = await cursor.fetchone()
