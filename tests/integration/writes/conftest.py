@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from sqlsync.writes.values import decode, encode, merge
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/company_world.py
 from company_world import Company, connected_company
+from xero_company import Company as XeroCompany
+from xero_company import Standing, company_of, standing_at
 
 SCHEMA = "quickbooks"
 BRISK = Patience(
@@ -374,3 +376,23 @@ async def company(books_url: str, client_class: Any) -> AsyncIterator[Company]:
 def client_class() -> type[Client]:
     """What stands for the proxy, for tests that make their own engine."""
     return Client
+
+
+@pytest.fixture(scope="session")
+def xero_standing(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Standing]:
+    """A simulated Xero organisation, connected to a database of its own, for all tests here."""
+    with connect(postgres_server.url()) as connection:
+        connection.execute(
+            sql.SQL("create database xero_writes template {}").format(
+                sql.Identifier(migrated_template)
+            )
+        )
+    with standing_at(postgres_server.url("xero_writes")) as found:
+        yield found
+
+
+@pytest.fixture
+async def xero(xero_standing: Standing, client_class: Any) -> AsyncIterator[XeroCompany]:
+    """A client that writes to the organisation through an engine of its own."""
+    async with company_of(xero_standing, client_class) as found:
+        yield found
