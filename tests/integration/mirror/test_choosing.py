@@ -176,8 +176,7 @@ async def test_a_column_in_use_stays_and_what_uses_it_is_named(books: Books) -> 
             "policy local",
         ),
         (
-            "create function public.total() returns numeric return"
-            " (select sum(balance) from books.customer)",
+            "create function total() returns int return (select sum(balance) from books.customer)",
             "balance",
             "function public.total()",
         ),
