@@ -185,7 +185,7 @@ def reread_interval(spec: ObjectSpec, rereading: Rereading) -> timedelta | None:
     """None: never; its feed tells everything, or every poll reads it whole."""
     if spec.change_feed in ("cdc", "whole"):
         return None
-    if spec.extra.get("sweep") == "yes" or spec.extra.get("at_first") == "off":
+    if spec.extra.get("sweep") == "yes" or not spec.enabled:
         return rereading.daily
     return rereading.rarely if spec.change_feed == "modified_since" else rereading.often
 

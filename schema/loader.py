@@ -52,7 +52,6 @@ _EXTRA = (
         "single_adds",
         "added",
         "parents",
-        "at_first",
     ),
     *("scope", "bulk", "unitdp", "summarize_errors", "idempotency_key", "files", "history"),
     *("required_when", "one_of", "also_get_by", "match_by", "lifecycle", "deep_link_bill"),
@@ -168,6 +167,7 @@ def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None)
         duplicate_column=reader.one_of("duplicate_column", sorted(columns), default=None),
         version_column=next((c for c in _VERSIONS if c in columns), None),
         null_id=null_id,
+        enabled=reader.boolean("enabled", default=True),
         extra=reader.extra(),
     )
     reader.close()
@@ -327,8 +327,8 @@ class _Reader:
             self.fault(key, f"must be at least 1, not {value}")
         return value
 
-    def boolean(self, key: str) -> bool:
-        return bool(self.take(key, bool, False))
+    def boolean(self, key: str, *, default: bool = False) -> bool:
+        return bool(self.take(key, bool, default))
 
     def texts(
         self,

@@ -13,6 +13,7 @@ from xero_world import (
     CATALOG,
     CATALOGS,
     KEY,
+    PER_RECORD,
     SCHEMA,
     Asked,
     app_of,
@@ -53,11 +54,18 @@ class Standing:
     refs: Refs
 
 
+async def _prepare(url: str, sim: XeroSimulator) -> None:
+    await connected(url, sim)
+    async with await connect_engine(url) as session:
+        for table in PER_RECORD:
+            await session.execute("select sqlsync.enable_object('kestrel', %s)", [table])
+
+
 @contextmanager
 def standing_at(url: str) -> Iterator[Standing]:
     """url: a migrated database."""
     with watched_xero(customers=4, invoices=4) as (sim, _, asked):
-        asyncio.run(connected(url, sim))
+        asyncio.run(_prepare(url, sim))
         yield Standing(url, sim, asked, Refs(sim))
 
 

@@ -18,13 +18,6 @@ from xero_world import CATALOG, PER_RECORD, SCHEMA, World, receiving, working, w
 CHANGES = f"select table_name, record_id, operation, noticed_by from {SCHEMA}._sync_change"
 
 
-async def enable(w: World, *tables: str) -> None:
-    await w.rows(
-        f"update {SCHEMA}._sync_cdc set state = 'pending' where object = any(%s) returning object",
-        list(tables),
-    )
-
-
 def furnish(w: World) -> None:
     """What a generated organisation lacks: a file, a batch, a link, a claim."""
     sim = w.sim
@@ -74,7 +67,8 @@ async def test_every_object_is_mirrored_as_the_organisation_holds_it(migrated_ur
             assert {row[0] for row in off} == set(PER_RECORD)
             await w.assert_same([t for t in CATALOG.by_table if t not in PER_RECORD], raw=True)
             before = len(w.asked.requests)
-            await enable(w, *PER_RECORD)
+            for table in PER_RECORD:
+                await w.rows("select sqlsync.enable_object('kestrel', %s)", table)
             await w.live()
             await w.assert_same(PER_RECORD, raw=True)
             assert len(w.asked.requests) - before > 40  # which is why they are off at first
