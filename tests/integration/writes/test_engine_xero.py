@@ -318,3 +318,11 @@ async def test_a_missing_scope_refuses_writes_to_its_table_alone(xero: Company) 
     assert "accounting.settings" in str(caught.value.hint)
     await xero.client.rollback()
     await xero.insert("contact", {"name": xero.refs.new("Still here")})
+
+
+async def test_two_rows_that_say_the_same_are_two_records(xero: Company) -> None:
+    """Receipts travel one by one, and the same words under one key would be one record."""
+    given = WRITES["receipt"][0](xero.refs)
+    rows = [xero.client.insert("receipt", **given) for _ in range(2)]
+    result = await xero.write(*rows)
+    assert len({result.keys["receipt", row.new["id"]] for row in rows}) == 2
