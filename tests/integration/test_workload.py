@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/workload.py
+import pytest
 import xero_world
 from workload import Columns, Workload, seed, wanted
 from xero_writes import WRITES as XERO_WRITES
@@ -105,6 +106,7 @@ def _varied(spec: ObjectSpec, columns: Columns, random: Random) -> Columns:
     return found
 
 
+@pytest.mark.timeout(400)
 async def test_xero(migrated_url: str) -> None:
     async with xero_world.world(migrated_url, customers=4, invoices=8) as w:
         scene = XeroScene(w, Refs(w.sim))
