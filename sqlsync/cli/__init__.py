@@ -18,6 +18,7 @@ from sqlsync.cli.choosing import objects, union
 from sqlsync.cli.demo import demo
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.running import proxy, simulate, up, web, worker
+from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(verify)
 app.command()(objects)
 app.command()(union)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)

@@ -17,7 +17,7 @@ are left out. Looking at the rows locks the table against a change of its column
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -69,6 +69,7 @@ async def ingest(
     noticed_by: str,
     fetched_at: datetime | None = None,
     children: bool = True,
+    as_seen: Mapping[str, str | None] | None = None,
 ) -> IngestResult:
     """Mirrors the records whose JSON texts are `items`; of one id twice, the last one counts.
 
@@ -76,6 +77,9 @@ async def ingest(
     in `_sync_change`. fetched_at: by Postgres' clock, before the provider was asked; a record
     removed since then is not brought back by an older answer.
     children: False leaves the child tables alone.
+    as_seen: to repair: what is given was fetched after the mirror held these versions of its
+    rows (xmin; None: no row). A row that still is that version is overwritten whatever its own
+    columns say; one that is not is passed over.
     """
     if not items:
         return IngestResult()
@@ -97,6 +101,12 @@ async def ingest(
     )
     for reason in result.rejected:
         log.warning("%s.%s: an item of a page is left out: %s", schema_name, spec.table, reason)
+    if as_seen is not None:
+        found = await connection.execute(statements.seen, {"ids": list(page.ids)})
+        now: dict[str, str] = dict(await found.fetchall())
+        moved = {i for i in page.ids if now.get(i) != as_seen.get(i)}
+        known = replace(known, skipped=known.skipped | moved)
+        result = replace(result, skipped_ids=tuple(sorted(known.skipped)))
     if unwanted := known.skipped | known.removed:
         bad = {index for index, _ in page.rejected}
         wanted = [
@@ -110,7 +120,8 @@ async def ingest(
     fresh = noticed_by == BACKFILL and not known.present
     if fresh and await _load_fresh(connection, statements, page):
         return replace(result, inserted=page.ids)
-    changed = await _upsert(connection, statements, page)
+    upsert = statements.upsert if as_seen is None else statements.overwrite
+    changed = await _upsert(connection, statements, page, upsert)
     result = replace(
         result,
         inserted=tuple(i for i in changed if i not in known.present),
@@ -205,12 +216,12 @@ async def _load_fresh(
 
 
 async def _upsert(
-    connection: EngineConnection, statements: IngestStatements, page: CopyRows
+    connection: EngineConnection, statements: IngestStatements, page: CopyRows, upsert: bytes
 ) -> list[str]:
     """Returns the ids of the records that were newer, or new."""
     await connection.execute(statements.stage)
     await _copy(connection, statements.copy_staged, page.blob)
-    rows = await (await connection.execute(statements.upsert)).fetchall()
+    rows = await (await connection.execute(upsert)).fetchall()
     changed = [str(row[0]) for row in rows]
     if changed:
         for (table, copy), (clear, insert) in zip(
