@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from backfill.bookkeeping import database_time, on_cdc
+from backfill.bookkeeping import database_time, lock_objects, on_cdc
 from backfill.connections import Connection
 from backfill.fence import Fenced, Ownership, hold
 from backfill.options import Engine
@@ -107,6 +107,7 @@ async def _begin(
     counted = await provider.count(spec)
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
+        await lock_objects(session, connection, [spec.table])
         found = await session.execute(
             sql.SQL(
                 "insert into sqlsync.reading (connection_id, table_name, sweeping, counted)"
@@ -144,6 +145,7 @@ async def _advance(
 ) -> None:
     """Moves the cursor behind a page, whose records are `ids`."""
     last = next_cursor is None
+    await lock_objects(session, connection, [spec.table])
     moved = await session.execute(
         "update sqlsync.reading set rows_seen = rows_seen + %s, paged = %s, failures = 0"
         " where connection_id = %s and table_name = %s and number = %s",

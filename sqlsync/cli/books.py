@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sqlsync import app
+from sqlsync.app import connecting, databases, hands
 from sqlsync.cli.background import background
 from sqlsync.cli.options import ConfigOption, child_environment, start
 from sqlsync.cli.progress import follow_backfill
@@ -28,15 +28,14 @@ from sqlsync.database import connect as connect_database
 from sqlsync.errors import ConfigError
 from sqlsync.settings import Settings
 
-PROVIDERS = ("quickbooks", "xero")
 CONSENT_SECONDS = 15 * 60
 
 
 def migrate(config: ConfigOption = None) -> None:
     """Brings the database up to date. Safe to repeat."""
     settings = start(config)
-    with app.open_database(settings) as url:
-        done = app.prepare(url)
+    with databases.open_database(settings) as url:
+        done = databases.prepare(url)
     print("\n".join(done) if done else "nothing to do: the database is up to date")
 
 
@@ -46,7 +45,7 @@ def connect(
     schema: Annotated[
         str | None, typer.Option(help="Postgres schema of its tables; default: the provider")
     ] = None,
-    company: Annotated[str | None, typer.Option(help="Company (realm) id")] = None,
+    company: Annotated[str | None, typer.Option(help="Company: realm or tenant id")] = None,
     refresh_token: Annotated[
         str | None, typer.Option(help="Refresh token; without it a consent page is opened")
     ] = None,
@@ -54,15 +53,13 @@ def connect(
 ) -> None:
     """Connects a company. Without a token: prints the page to open, and waits for consent."""
     settings = start(config)
-    if provider not in PROVIDERS:
-        raise ConfigError(f"{provider!r} is not a provider: {' or '.join(PROVIDERS)}.")
-    if provider == "xero":
-        raise ConfigError("xero: connecting Xero organisations is not possible yet.")
+    hands.check_provider(provider)
     if (company is None) != (refresh_token is None):
         raise ConfigError("--company and --refresh-token must be given together, or neither.")
-    with app.open_database(settings, prepare_embedded=True) as url:
+    hands.require_app(settings, provider)
+    with databases.open_database(settings, prepare_embedded=True) as url:
         if company is not None and refresh_token is not None:
-            app.connect_company(
+            connecting.connect_company(
                 settings,
                 url,
                 provider=provider,
@@ -82,7 +79,9 @@ def connect(
 def _connect_by_consent(
     settings: Settings, url: str, provider: str, name: str, schema: str
 ) -> None:
-    address = app.begin_consent(settings, url, provider=provider, name=name, schema_name=schema)
+    address = connecting.begin_consent(
+        settings, url, provider=provider, name=name, schema_name=schema
+    )
     print(f"Open this page and approve:\n{address}", flush=True)
     deadline = time.monotonic() + CONSENT_SECONDS
     with connect_database(url) as database:
@@ -112,13 +111,13 @@ def status(
 ) -> None:
     """Shows connections, how far their tables are, and writes that are not closed."""
     settings = start(config)
-    with app.open_database(settings) as url, connect_database(url) as database:
+    with databases.open_database(settings) as url, connect_database(url) as database:
         standing = read_standing(database)
     if as_json:
         print(json.dumps({"connections": [c.as_json() for c in standing]}, indent=2))
         return
     if not standing:
-        print("no connections; make one: sqlsync connect quickbooks --name N")
+        print("no connections; make one: sqlsync connect quickbooks|xero --name N")
         return
     console = Console(file=sys.stdout)
     for connection in standing:
@@ -157,10 +156,10 @@ def backfill(
 ) -> None:
     """Reads the history of a connection again, and shows how far it is."""
     settings = start(config)
-    with app.open_database(settings, prepare_embedded=True) as url:
+    with databases.open_database(settings, prepare_embedded=True) as url:
         with connect_database(url) as database:
             row = find_connection(database, name)
-        app.request_backfill(settings, url, name, object_name)
+        connecting.request_backfill(settings, url, name, object_name)
         # Our own worker: where `up` runs too, they share the work.
         with background("worker", child_command("worker", config), child_environment(url)) as child:
             wanted = None if object_name is None else {object_name}

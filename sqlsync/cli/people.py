@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from sqlsync import app
+from sqlsync.app import addresses, databases
 from sqlsync.cli.options import ConfigOption, start
 from sqlsync.cli.standing import require_set_up
 from sqlsync.database import Connection, TupleRow, connect, conninfo_to_dict, errors, sql
@@ -29,6 +29,9 @@ _NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 def add_user(
     name: Annotated[str, typer.Argument(help="Name of the Postgres role")],
     write: Annotated[bool, typer.Option("--write", help="May write, not only read")] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="May choose what is synced (sqlsync.enable_object, …)")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Makes a user of the tables and prints its URL. Run again, it gives a new password."""
@@ -38,14 +41,16 @@ def add_user(
             f"{name!r} cannot be a user's name: a letter, then letters, digits and _, in lower"
             " case, not beginning with pg_ or sqlsync_."
         )
-    with app.open_database(settings) as url, connect(url) as database:
+    with databases.open_database(settings) as url, connect(url) as database:
         require_set_up(database)
-        address = app.proxy_address(settings)
-        password = set_up_user(database, name, write=write)
+        address = addresses.proxy_address(settings)
+        password = set_up_user(database, name, write=write, admin=admin)
         print(user_url(address, name, password, database.info.dbname))
 
 
-def set_up_user(database: Connection[TupleRow], name: str, *, write: bool) -> str:
+def set_up_user(
+    database: Connection[TupleRow], name: str, *, write: bool, admin: bool = False
+) -> str:
     """Makes or renews the login role and returns its new password.
 
     A user who may write keeps that. Raises ConfigError where the role is somebody else's.
@@ -66,6 +71,8 @@ def set_up_user(database: Connection[TupleRow], name: str, *, write: bool) -> st
             )
             group = "sqlsync_writer" if write else "sqlsync_reader"
             database.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), role))
+            if admin:
+                database.execute(sql.SQL("grant sqlsync_admin to {}").format(role))
     except errors.InsufficientPrivilege as error:
         raise ConfigError(
             f"The user {database.info.user} of database_url may not make users:"
@@ -104,9 +111,9 @@ def user_url(address: Address, name: str, password: str, dbname: str) -> str:
 def psql(context: typer.Context, config: ConfigOption = None) -> None:
     """Opens psql through the proxy, as the user of database_url. More arguments go to psql."""
     settings = start(config)
-    with app.open_database(settings) as url:
+    with databases.open_database(settings) as url:
         parts = conninfo_to_dict(url)
-        address = app.proxy_address(settings)
+        address = addresses.proxy_address(settings)
         _refuse_silence(address)
         target = user_url(
             address, str(parts.get("user") or ""), "", str(parts.get("dbname") or "postgres")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sqlsync import app
+from sqlsync.app import addresses, databases, services, simulating, website
 from sqlsync.cli.options import ConfigOption, SupervisedOption, address, child_environment, start
 from sqlsync.cli.supervisor import ChildPlan, Supervisor, child_command
 from sqlsync.settings import Settings
@@ -17,8 +17,8 @@ from sqlsync.settings import Settings
 def up(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
     """Runs everything: Postgres (unless you name one), proxy, worker and web."""
     settings = start(config, supervised=supervised)
-    with app.open_database(settings) as url:
-        app.prepare(url)
+    with databases.open_database(settings) as url:
+        databases.prepare(url)
         supervisor = Supervisor(service_plans(config), environment=child_environment(url))
         supervisor.when_ready = lambda: announce_up(settings, supervisor)
         asyncio.run(supervisor.run())
@@ -28,21 +28,21 @@ def proxy(config: ConfigOption = None, supervised: SupervisedOption = False) -> 
     """Runs the Postgres proxy alone."""
     settings = start(config, supervised=supervised)
     with _prepared_database(settings) as url:
-        app.run_proxy(settings, url, ready)
+        services.run_proxy(settings, url, ready)
 
 
 def worker(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
     """Runs a sync worker alone; any number may run, on any number of machines."""
     settings = start(config, supervised=supervised)
     with _prepared_database(settings) as url:
-        app.run_worker(settings, url, ready)
+        services.run_worker(settings, url, ready)
 
 
 def web(config: ConfigOption = None, supervised: SupervisedOption = False) -> None:
     """Runs the web side alone: webhooks, consent, health."""
     settings = start(config, supervised=supervised)
     with _prepared_database(settings) as url:
-        app.run_web(settings, url, ready)
+        website.run_web(settings, url, ready)
 
 
 def simulate(
@@ -62,7 +62,7 @@ def simulate(
     start(config, supervised=supervised)
     if quickbooks is None and xero is None:
         quickbooks = "127.0.0.1:8081"
-    app.run_simulators(
+    simulating.run_simulators(
         quickbooks=None if quickbooks is None else address("--quickbooks", quickbooks),
         xero=None if xero is None else address("--xero", xero),
         customers=customers,
@@ -78,7 +78,9 @@ def simulate(
 def service_plans(config: Path | None) -> list[ChildPlan]:
     """Proxy, web and worker, in the order in which they are stopped."""
     return [
-        ChildPlan("proxy", child_command("proxy", config), listens="SQLSYNC_PROXY__LISTEN"),
+        ChildPlan(
+            "proxy", child_command("proxy", config), listens="SQLSYNC_PROXY__LISTEN", reloads=True
+        ),
         ChildPlan("web", child_command("web", config), listens="SQLSYNC_WEB__LISTEN"),
         ChildPlan("worker", child_command("worker", config)),
     ]
@@ -86,7 +88,7 @@ def service_plans(config: Path | None) -> list[ChildPlan]:
 
 def announce_up(settings: Settings, supervisor: Supervisor) -> None:
     """Says where all listens, on stdout and, for other commands, in the state directory."""
-    app.note_addresses(settings, supervisor.addresses)
+    addresses.note_addresses(settings, supervisor.addresses)
     print("ready", *(f"{k}={supervisor.addresses[k]}" for k in ("proxy", "web")), flush=True)
 
 
@@ -95,6 +97,6 @@ def ready(text: str) -> None:
     print("ready", text, flush=True)
 
 
-def _prepared_database(settings: Settings) -> app.OpenDatabase:
+def _prepared_database(settings: Settings) -> databases.OpenDatabase:
     """A server of our own is brought up to date at once; a foreign one by `migrate` or `up`."""
-    return app.open_database(settings, prepare_embedded=True)
+    return databases.open_database(settings, prepare_embedded=True)

@@ -9,6 +9,9 @@ A record is passed over (`skipped_ids`), to be fetched and given again later, wh
 - a client's write has its row locked: waiting could deadlock, and the write brings it anyway;
 - it is not mirrored yet and a create of ours is on its way: the client's own session must be
   the one that inserts it, or its transaction would fail after the provider has said yes.
+
+What is stored goes by the tables as they are: columns and child tables that are switched off
+are left out. Looking at the rows locks the table against a change of its columns.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from datetime import datetime
 from schema.codec import copy_encoder
 from schema.model import ObjectSpec
 from sqlsync.database import EngineConnection, errors
+from sqlsync.mirror.columns import Shape
 from sqlsync.mirror.statements import IngestStatements, ingest_statements
 
 log = logging.getLogger(__name__)
@@ -76,9 +80,11 @@ async def ingest(
     """
     if not items:
         return IngestResult()
-    statements = ingest_statements(schema_name, spec, children)
     records, rejected = copy_encoder(spec).by_id(items)
-    known = await _look(connection, statements, list(records), fetched_at)
+    whole = ingest_statements(schema_name, spec, children)
+    known = await _look(connection, whole, list(records), fetched_at)
+    spec = known.shape.narrow(spec)
+    statements = ingest_statements(schema_name, spec, children)
     unwanted = known.skipped | known.removed
     page = _Page(spec, {i: r for i, r in records.items() if i not in unwanted}, children)
     inserted: Collection[str] = ()
@@ -139,6 +145,7 @@ class _Known:
     present: frozenset[str]  # mirrored; those not skipped are locked now, in key order
     skipped: frozenset[str]
     removed: frozenset[str]  # left the mirror after the provider was asked
+    shape: Shape
 
 
 async def _look(
@@ -154,11 +161,16 @@ async def _look(
     row = await found.fetchone()
     if row is None:
         raise AssertionError("a select of aggregates gives one row")
-    present, locked, any_create, created, removed = row
+    present, locked, any_create, created, removed, tables, off = row
     here = frozenset(present)
     new = frozenset(ids) - here
     held = new if any_create else new & frozenset(created)
-    return _Known(here, (here - frozenset(locked)) | held, frozenset(removed) & new)
+    return _Known(
+        here,
+        (here - frozenset(locked)) | held,
+        frozenset(removed) & new,
+        Shape(tables, frozenset(off)),
+    )
 
 
 class _Page:

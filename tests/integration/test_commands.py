@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from sqlsync import app
+from sqlsync.app import addresses
 from sqlsync.cli import run
 from sqlsync.cli.people import set_up_user
 from sqlsync.database import connect, conninfo_to_dict, make_conninfo, query_value
@@ -195,6 +195,12 @@ def test_without_a_database_url_an_embedded_server_lives_as_long_as_up(
         listed = sqlsync(environment, "status", "--json")
         assert json.loads(listed.stdout) == {"connections": []}
         assert is_alive(pid)  # a second user came and went
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while sqlsync(environment, "status", "--json").returncode != 0:
+            assert time.monotonic() < deadline
+        pid = int(pid_file.read_text().split()[0])
+        assert is_alive(pid)  # `up` has started it again
     finally:
         process.terminate()
         process.wait(60)
@@ -256,6 +262,6 @@ def test_an_address_that_up_chose_is_found_by_other_commands(
     monkeypatch.setenv("SQLSYNC_PROXY__LISTEN", "127.0.0.1:0")
     settings = load_settings()
     with pytest.raises(ConfigError, match="port 0"):
-        app.proxy_address(settings)
-    app.note_addresses(settings, {"proxy": "127.0.0.1:4321"})
-    assert str(app.proxy_address(settings)) == "127.0.0.1:4321"
+        addresses.proxy_address(settings)
+    addresses.note_addresses(settings, {"proxy": "127.0.0.1:4321"})
+    assert str(addresses.proxy_address(settings)) == "127.0.0.1:4321"

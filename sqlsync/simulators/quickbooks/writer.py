@@ -26,6 +26,7 @@ from sqlsync.simulators.quickbooks.completing import Completer
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.posting.effects import mark_figures
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, money, timestamp
@@ -139,18 +140,23 @@ class Writer:
 
         return self._within(work, entity)
 
+    def check_open(self, entity: Entity | None) -> None:
+        """Raises 6190 or 5030 where the subscription or the plan forbids the write."""
+        if self.options.write_refused == "6190":
+            raise faults.subscription_ended()
+        if entity is not None and entity.name in self.options.features_missing:
+            raise faults.feature_missing(entity.name)
+
     # -- how each is done ------------------------------------------------------------------------
 
     def _within(
         self, work: Callable[[Unit], Row], entity: Entity | None = None, *, gone: bool = False
     ) -> Written:
-        if self.options.write_refused == "6190":
-            raise faults.subscription_ended()
-        if entity is not None and entity.name in self.options.features_missing:
-            raise faults.feature_missing(entity.name)
+        self.check_open(entity)
         unit = Unit(self.books, self.now)
         try:
             row = work(unit)
+            mark_figures(unit, self.options)
         except BaseException:
             unit.rollback()
             raise
@@ -234,6 +240,8 @@ class Writer:
         if entity.name in ("Payment", "BillPayment"):
             computed = documents.computed(self.books, entity.name, row)
             return {**old, "TotalAmt": computed["TotalAmt"], "Line": computed["Line"]}
+        if entity.name == "Item" and "QtyOnHand" in old:
+            return {**old, **documents.computed(self.books, "Item", row)}
         return dict(old)
 
     def _merged(self, entity: Entity, old: Doc, sent: Doc, *, sparse: bool) -> Doc:
