@@ -14,6 +14,7 @@ so that mostly the stored token still works afterwards; else a person connects a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -22,6 +23,7 @@ import structlog
 from sqlsync.database import EngineConnection, EnginePool, errors
 from sqlsync.errors import DatabaseUnavailable, NeedsReauth, ProviderUnavailable
 from sqlsync.providers.oauth import OAuthClient, Tokens
+from sqlsync.providers.states import AFTER_CONSENT, ConnectionState, sources
 from sqlsync.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -36,21 +38,26 @@ from sqlsync.token where connection_id = %s for update
 """
 _SAVE = """
 insert into sqlsync.token as t (connection_id, access_token, refresh_token, access_expires_at,
-    refresh_expires_at, scopes, refreshed_at, last_error)
+    refresh_expires_at, scopes, scopes_asked, refreshed_at, last_error)
 values (%(id)s, %(access)s, %(refresh)s, clock_timestamp() + make_interval(secs => %(expires)s),
-    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s,
+    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s, %(asked)s,
     clock_timestamp(), null)
 on conflict (connection_id) do update set access_token = excluded.access_token,
     refresh_token = excluded.refresh_token, access_expires_at = excluded.access_expires_at,
     refresh_expires_at = excluded.refresh_expires_at, scopes = excluded.scopes,
-    refreshed_at = excluded.refreshed_at, last_error = null
+    scopes_asked = excluded.scopes_asked, refreshed_at = excluded.refreshed_at, last_error = null
 """
 
 
 async def save_tokens(
-    connection: EngineConnection, vault: Vault, connection_id: int, tokens: Tokens
+    connection: EngineConnection,
+    vault: Vault,
+    connection_id: int,
+    tokens: Tokens,
+    *,
+    asked: Sequence[str],
 ) -> None:
-    """Writes the pair, sealed, in the caller's transaction."""
+    """Writes the pair, sealed, in the caller's transaction. asked: the scopes our app asks for."""
     await connection.execute(
         _SAVE,
         {
@@ -60,6 +67,7 @@ async def save_tokens(
             "expires": tokens.expires_in,
             "refresh_expires": tokens.refresh_expires_in,
             "scopes": tokens.scopes,
+            "asked": " ".join(asked),
         },
     )
 
@@ -103,6 +111,19 @@ class TokenSource:
         if self._token is not None and self._token != stale and monotonic() < self._until:
             return self._token
         return await self._join(stale=stale)
+
+    async def lost(self, error: NeedsReauth, token: str) -> None:
+        """The provider does not accept the grant of `token`, though it looks good: the connection
+        now says so, unless it has another one by now. Raises nothing: the caller has the error.
+        """
+        self._token = None
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
+                if row is None or row[0] is None or self._vault.open(row[0]) == token:
+                    await self._mark_gone(connection, error)
+        except errors.OperationalError:
+            log.warning("the lost grant is not noted yet", connection_id=self._connection_id)
 
     async def _join(self, stale: str | None) -> str:
         """One refresh in this process, whoever asks; a caller's cancellation does not end it."""
@@ -166,8 +187,23 @@ class TokenSource:
                 return current  # not kept: the next call tries to refresh again
             raise
         self._unsaved = _Unsaved(tokens, spent)
-        await save_tokens(connection, self._vault, self._connection_id, tokens)
+        await self._save(connection, tokens)
         return tokens
+
+    async def _save(self, connection: EngineConnection, tokens: Tokens) -> None:
+        """The new pair; a connection that was thought to be without a grant has one after all."""
+        await save_tokens(
+            connection,
+            self._vault,
+            self._connection_id,
+            tokens,
+            asked=self._oauth.style.scopes,
+        )
+        await connection.execute(
+            f"update sqlsync.connection set state = {AFTER_CONSENT}, state_reason = null"
+            " where id = %s and state = 'needs_reauth'".encode(),
+            [self._connection_id],
+        )
 
     async def _save_again(self, unsaved: _Unsaved) -> None:
         """The commit failed and the provider has already rotated: the pair must not be lost."""
@@ -179,9 +215,7 @@ class TokenSource:
                     ).fetchone()
                     # Another process may have refreshed meanwhile: then its pair is the newer.
                     if row is not None and self._vault.open(row[1]) == unsaved.spent:
-                        await save_tokens(
-                            connection, self._vault, self._connection_id, unsaved.tokens
-                        )
+                        await self._save(connection, unsaved.tokens)
             except errors.OperationalError as error:
                 log.warning("tokens not saved yet", connection_id=self._connection_id)
                 if attempt == _SAVE_ATTEMPTS - 1:
@@ -200,8 +234,9 @@ class TokenSource:
             [str(error), self._connection_id],
         )
         await connection.execute(
-            "update sqlsync.connection set state = 'needs_reauth', state_reason = %s where id = %s",
-            [str(error), self._connection_id],
+            "update sqlsync.connection set state = 'needs_reauth', state_reason = %s"
+            " where id = %s and state = any(%s)",
+            [str(error), self._connection_id, list(sources(ConnectionState.NEEDS_REAUTH))],
         )
 
     def _keep(self, token: str, seconds: float) -> str:
