@@ -14,7 +14,11 @@ from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks.control import control_routes
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec, Service
-from sqlsync.simulators.quickbooks.web_data import data_endpoint, entitlements_endpoint
+from sqlsync.simulators.quickbooks.web_data import (
+    data_endpoint,
+    entitlements_endpoint,
+    file_endpoint,
+)
 from sqlsync.simulators.quickbooks.web_oauth import (
     authorize_endpoint,
     discovery_endpoint,
@@ -65,6 +69,7 @@ def create_app(
             Route(
                 "/manage/entitlements/v3/{realm}", entitlements_endpoint(service), methods=["GET"]
             ),
+            Route("/files/{realm}/{token}", file_endpoint(service), methods=["GET"]),
             Route("/oauth2/v1/tokens/bearer", token_endpoint(service), methods=["POST"]),
             Route("/connect/oauth2", authorize_endpoint(service), methods=["GET", "POST"]),
             Route("/v2/oauth2/tokens/revoke", revoke_endpoint(service), methods=["POST"]),

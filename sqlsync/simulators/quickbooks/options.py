@@ -37,6 +37,14 @@ class Options:
     requestid_max_batch: int = 36
     batch_items_max: int = 30
 
+    # -- files -------------------------------------------------------------------------------
+    file_bytes_max: int = 104_857_600
+    file_endings: tuple[str, ...] = (
+        *("ai", "csv", "doc", "docx", "eps", "gif", "jpeg", "jpg", "ods", "pdf", "png"),
+        *("rtf", "tif", "txt", "xls", "xlsx", "xml"),
+    )
+    file_link_seconds: int = 900  # how long TempDownloadUri works after it was given out
+
     # -- writes ------------------------------------------------------------------------------
     sparse_null: str = "ignored"  # null in a sparse update: "ignored" | "clears"
     sparse_merges_objects: bool = False  # a sent address is merged into the stored one
