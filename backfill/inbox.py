@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfill.bookkeeping import object_rows
-from backfill.connections import ACTIVE, Connection, connection_of_company, find_connection
+from backfill.connections import Connection, connection_of_company, find_connection
 from backfill.fence import be_mortal
 from backfill.jobs import needs_reauth
 from backfill.options import Engine
@@ -24,6 +24,7 @@ from schema.model import Catalog
 from sqlsync.database import EngineConnection
 from sqlsync.errors import NeedsReauth, SqlsyncError
 from sqlsync.providers.quickbooks.webhooks import read_events
+from sqlsync.providers.states import ACTIVE
 from sqlsync.providers.xero import webhooks as xero_webhooks
 
 log = logging.getLogger(__name__)

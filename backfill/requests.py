@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from backfill.bookkeeping import object_rows, want_history
+from backfill.bookkeeping import object_rows, on_cdc, want_history
 from backfill.connections import find_connection
-from sqlsync.channels import POLL_CHANNEL
+from sqlsync.channels import POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection
 from sqlsync.errors import ConfigError
 
@@ -65,6 +65,22 @@ async def request_backfill(
     if not wanted:
         raise ConfigError(f"{found.name} mirrors no object {object_name!r}.")
     return wanted
+
+
+async def wake(session: EngineConnection, connection: int | str) -> None:
+    """After a consent, or when a pause ends: what failed is tried again now, and what was missed
+    is asked for. Waiting times after failures were those of another grant."""
+    found = await find_connection(session, connection)
+    if found is None:
+        return
+    async with session.transaction():
+        await session.execute("delete from sqlsync.poll where connection_id = %s", [found.id])
+        if await object_rows(session, found):
+            await session.execute(
+                on_cdc(found, "update {cdc} set next_run_at = null where next_run_at is not null")
+            )
+        await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
+    await request_poll(session, found.id)
 
 
 async def request_poll(session: EngineConnection, connection_id: int) -> None:

@@ -9,7 +9,7 @@ alter table sqlsync.connection
     add column paused_at timestamptz;      -- set by a person; outlives a lost grant
 
 alter table sqlsync.token
-    add column scopes_asked text;          -- what the app asked for; what lacks is missing
+    add column scopes_missing text;        -- asked for and not granted
 
 -- A consent outlives its use, so that whoever waits for it learns how it ended, and a second use
 -- is told from a forgery. `state` itself is known to the browser alone.
@@ -49,9 +49,7 @@ create table sqlsync.calls_left (
 create view sqlsync._sync_connection as
 select c.name, c.provider, c.company_id, c.company_name, c.schema_name, c.state, c.state_reason,
     string_to_array(t.scopes, ' ') as scopes_granted,
-    (select array_agg(asked order by place)
-     from unnest(string_to_array(t.scopes_asked, ' ')) with ordinality a(asked, place)
-     where not asked = any(coalesce(string_to_array(t.scopes, ' '), '{}'))) as scopes_missing,
+    string_to_array(t.scopes_missing, ' ') as scopes_missing,
     c.connected_at, c.paused_at,
     t.access_expires_at as access_token_expires_at,
     t.refresh_expires_at as refresh_token_expires_at,

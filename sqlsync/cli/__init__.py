@@ -13,7 +13,8 @@ import typer
 # typer ships click inside and names these nowhere else.
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
-from sqlsync.cli.books import backfill, connect, migrate, status
+from sqlsync.cli.books import backfill, migrate, status
+from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.running import proxy, simulate, up, web, worker
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 app.command()(migrate)
 app.command()(connect)
+app.command()(disconnect)
+app.command()(pause)
+app.command()(resume)
 app.command()(up)
 app.command()(proxy)
 app.command()(worker)

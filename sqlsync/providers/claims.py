@@ -126,7 +126,7 @@ class Claims:
         name, schema_name, present, present_name = row
         if present is not None and present != company_id:
             known = f"{present_name} ({present})" if present_name else present
-            raise ConsentRefused(
+            raise ConfigError(
                 f"The connection {name} is for company {known}, not {company_id}.",
                 hint="Choose that company when you consent, or make a new connection.",
             )
@@ -138,7 +138,7 @@ class Claims:
             )
         ).fetchone()
         if other is not None:
-            raise ConsentRefused(
+            raise ConfigError(
                 f"Company {company_id} is connected already, as {other[0]}.",
                 hint=f"Run: sqlsync connect {self._provider} --name {other[0]}",
             )

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlsync.errors import CompanyChoice, ConsentRefused
+from sqlsync.errors import CompanyChoice, ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def choose(
     """The company that a consent is for. Pure.
 
     wanted: the one it must be, because the user or the connection says so. taken: those that
-    other connections have. Raises ConsentRefused (not granted, none left), CompanyChoice
+    other connections have. Raises ConfigError (not granted, none left), CompanyChoice
     (several).
     """
     if wanted is not None:
@@ -68,7 +68,7 @@ def choose(
         if found is None:
             names = ", ".join(c.name for c in granted) or "none"
             meant = f"{wanted_name} ({wanted})" if wanted_name else wanted
-            raise ConsentRefused(
+            raise ConfigError(
                 f"[{title}] The consent does not cover {meant}. It covers: {names}.",
                 hint="Choose that organisation when you consent.",
             )
@@ -77,7 +77,7 @@ def choose(
     if len(free) == 1:
         return free[0]
     if not free:
-        raise ConsentRefused(
+        raise ConfigError(
             f"[{title}] The consent covers no organisation that is not connected already."
             if granted
             else f"[{title}] The consent covers no organisation.",

@@ -33,7 +33,8 @@ from sqlsync.providers.consents import (
     take_consent,
 )
 from sqlsync.providers.oauth import OAuthClient, Tokens
-from sqlsync.providers.tokens import TokenSource, save_tokens
+from sqlsync.providers.states import DISCONNECTED
+from sqlsync.providers.tokens import TokenSource, lock_tokens, save_tokens
 from sqlsync.vault import Vault
 
 _VERIFIER_BYTES = 64  # 86 characters; PKCE takes 43 to 128
@@ -185,9 +186,11 @@ class Connector:
         if not refresh_token.strip():
             raise ConfigError("The refresh token is empty.")
         async with self._pool.connection() as connection, connection.transaction():
+            await lock_tokens(connection, name)
             connection_id, _ = await self._claims.noted(connection, name, schema_name)
             await self._claims.claimed(connection, connection_id, company_id)
             tokens = await self._oauth.refresh(refresh_token.strip())
+            self._oauth.require_scopes(tokens)
             company_name: str | None = await self._name(tokens, company_id)
             return await self._saved(connection, connection_id, company_id, company_name, tokens)
 
@@ -220,9 +223,9 @@ class Connector:
                 "delete from sqlsync.token where connection_id = %s", [connection_id]
             )
             await connection.execute(
-                "update sqlsync.connection set state = 'pending', state_reason = 'disconnected',"
+                "update sqlsync.connection set state = 'pending', state_reason = %s,"
                 " paused_at = null where id = %s",
-                [connection_id],
+                [DISCONNECTED, connection_id],
             )
 
     # -- how a consent ends ------------------------------------------------------------------
@@ -258,7 +261,7 @@ class Connector:
         tokens = await self._oauth.exchange(
             code=code, redirect_uri=consent.redirect_uri, code_verifier=consent.code_verifier
         )
-        self._oauth.missing_scopes(tokens)
+        self._oauth.require_scopes(tokens)
         if realm_id is None:
             company = await self._company_of(consent, tokens)
             company_id = company.id
@@ -266,6 +269,7 @@ class Connector:
         else:
             company_id, company_name = realm_id, await self._name(tokens, realm_id)
         async with self._pool.connection() as connection, connection.transaction():
+            await lock_tokens(connection, consent.name)
             return await self._saved(
                 connection, consent.connection_id, company_id, company_name, tokens
             )
@@ -308,9 +312,7 @@ class Connector:
         connected = await self._claims.claimed(
             connection, connection_id, company_id, company_name, missing=missing
         )
-        await save_tokens(
-            connection, self._vault, connection_id, tokens, asked=self._oauth.style.scopes
-        )
+        await save_tokens(connection, self._vault, connection_id, tokens, missing=missing)
         return connected
 
     async def _company_of(self, consent: OpenConsent, tokens: Tokens) -> Company:
@@ -326,7 +328,7 @@ class Connector:
                     self._vault,
                     consent.connection_id,
                     tokens,
-                    asked=self._oauth.style.scopes,
+                    missing=self._oauth.missing_scopes(tokens),
                 )
             raise
 

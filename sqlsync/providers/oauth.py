@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -41,7 +41,8 @@ class OAuthStyle:
 
     required: scopes without which a connection is of no use; where others lack, the tables that
     need them say so. refresh_seconds: the life of a refresh token, where the answer does not say
-    it. token_headers: sent with token calls.
+    it. token_headers: sent with token calls. broad: older scopes that hold others, by how those
+    begin.
     """
 
     provider: str  # "xero": as settings name it
@@ -51,6 +52,17 @@ class OAuthStyle:
     revoke_as_form: bool = True  # RFC 7009; Intuit takes JSON
     refresh_seconds: float | None = None
     token_headers: Mapping[str, str] = field(default_factory=dict)
+    broad: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def is_covered(self, scope: str, granted: Collection[str]) -> bool:
+        """Whether the scope is granted, by itself or by one that holds it."""
+        return (
+            scope in granted
+            or scope.removesuffix(".read") in granted
+            or any(
+                wide in granted and scope.startswith(narrow) for wide, narrow in self.broad.items()
+            )
+        )
 
 
 # 100 days from each answer, which says so itself, and at most five years in all, which it says
@@ -97,6 +109,15 @@ XERO_OAUTH = OAuthStyle(
         ),
     ),
     required=("offline_access",),
+    broad={
+        "accounting.transactions": (
+            "accounting.invoices",
+            "accounting.payments",
+            "accounting.banktransactions",
+            "accounting.manualjournals",
+        ),
+        "accounting.reports.read": ("accounting.reports.",),
+    },
     refresh_seconds=60 * 86400.0,  # if unused; each refresh brings a new one
 )
 
@@ -288,17 +309,19 @@ class OAuthClient:
         )
 
     def missing_scopes(self, tokens: Tokens) -> tuple[str, ...]:
-        """Asked for and not granted. Raises ConsentRefused where one is that must not lack."""
+        """Asked for and not granted."""
         granted = set((tokens.scopes or "").split())
-        missing = tuple(s for s in self.style.scopes if s not in granted)
-        needed = [s for s in missing if s in self.style.required]
+        return tuple(s for s in self.style.scopes if not self.style.is_covered(s, granted))
+
+    def require_scopes(self, tokens: Tokens) -> None:
+        """Raises ConsentRefused where a scope is missing that must not lack."""
+        needed = [s for s in self.missing_scopes(tokens) if s in self.style.required]
         if needed:
             raise ConsentRefused(
                 f"[{self.style.title}] The consent lacks {', '.join(needed)},"
                 " without which nothing can be read.",
                 hint="Consent again, and check that the app has that scope.",
             )
-        return missing
 
     def _refusal(self, response: HttpResponse) -> ProviderUnavailable:
         """Our error for a refused token call. Answers never repeat the tokens sent.

@@ -48,6 +48,8 @@ TRANSITIONS: dict[ConnectionState, tuple[tuple[ConnectionState, str], ...]] = {
 ACTIVE = (_S.CONNECTED, _S.BACKFILLING, _S.LIVE)  # to be kept in step
 USABLE = (*ACTIVE, _S.PAUSED)  # the provider may be asked
 
+DISCONNECTED = "disconnected"  # state_reason of a pending connection that was live before
+
 # SQL: the state after a grant that works, of a row `sqlsync.connection`.
 AFTER_CONSENT = (
     "case when state in ('pending', 'needs_reauth') then"

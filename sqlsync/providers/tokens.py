@@ -38,14 +38,15 @@ from sqlsync.token where connection_id = %s for update
 """
 _SAVE = """
 insert into sqlsync.token as t (connection_id, access_token, refresh_token, access_expires_at,
-    refresh_expires_at, scopes, scopes_asked, refreshed_at, last_error)
+    refresh_expires_at, scopes, scopes_missing, refreshed_at, last_error)
 values (%(id)s, %(access)s, %(refresh)s, clock_timestamp() + make_interval(secs => %(expires)s),
-    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s, %(asked)s,
+    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s, %(missing)s,
     clock_timestamp(), null)
 on conflict (connection_id) do update set access_token = excluded.access_token,
     refresh_token = excluded.refresh_token, access_expires_at = excluded.access_expires_at,
     refresh_expires_at = excluded.refresh_expires_at, scopes = excluded.scopes,
-    scopes_asked = excluded.scopes_asked, refreshed_at = excluded.refreshed_at, last_error = null
+    scopes_missing = excluded.scopes_missing, refreshed_at = excluded.refreshed_at,
+    last_error = null
 """
 
 
@@ -55,9 +56,9 @@ async def save_tokens(
     connection_id: int,
     tokens: Tokens,
     *,
-    asked: Sequence[str],
+    missing: Sequence[str],
 ) -> None:
-    """Writes the pair, sealed, in the caller's transaction. asked: the scopes our app asks for."""
+    """Writes the pair, sealed, in the caller's transaction. missing: asked for, not granted."""
     await connection.execute(
         _SAVE,
         {
@@ -67,8 +68,18 @@ async def save_tokens(
             "expires": tokens.expires_in,
             "refresh_expires": tokens.refresh_expires_in,
             "scopes": tokens.scopes,
-            "asked": " ".join(asked),
+            "missing": " ".join(missing) or None,
         },
+    )
+
+
+async def lock_tokens(connection: EngineConnection, name: str) -> None:
+    """To be called first where a transaction changes a connection and its tokens: a refresh
+    takes the token's row first and the connection's after it, and so must everybody."""
+    await connection.execute(
+        "select 1 from sqlsync.token t join sqlsync.connection c on c.id = t.connection_id"
+        " where c.name = %s for update of t",
+        [name],
     )
 
 
@@ -197,7 +208,7 @@ class TokenSource:
             self._vault,
             self._connection_id,
             tokens,
-            asked=self._oauth.style.scopes,
+            missing=self._oauth.missing_scopes(tokens),
         )
         await connection.execute(
             f"update sqlsync.connection set state = {AFTER_CONSENT}, state_reason = null"
