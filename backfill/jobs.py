@@ -16,7 +16,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
 from backfill.bookkeeping import note_error
-from backfill.connections import Connection, find_connection, set_connection_state
+from backfill.connections import Connection, find_connection
 from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
 from backfill.polling import poll_changes
