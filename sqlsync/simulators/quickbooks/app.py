@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sqlsync.simulators.clock import SimulatedClock
@@ -22,6 +20,7 @@ from sqlsync.simulators.quickbooks.web_data import (
 from sqlsync.simulators.quickbooks.web_oauth import (
     authorize_endpoint,
     discovery_endpoint,
+    jwks_endpoint,
     revoke_endpoint,
     token_endpoint,
     userinfo_endpoint,
@@ -74,7 +73,7 @@ def create_app(
             Route("/connect/oauth2", authorize_endpoint(service), methods=["GET", "POST"]),
             Route("/v2/oauth2/tokens/revoke", revoke_endpoint(service), methods=["POST"]),
             Route("/v1/openid_connect/userinfo", userinfo_endpoint(service), methods=["GET"]),
-            Route("/op/v1/jwks", _no_keys, methods=["GET"]),
+            Route("/op/v1/jwks", jwks_endpoint(service), methods=["GET"]),
             Route(f"{well_known}configuration", discovery, methods=["GET"]),
             Route(f"{well_known}sandbox_configuration", discovery, methods=["GET"]),
             Route("/.well-known/openid_configuration/", discovery, methods=["GET"]),
@@ -84,7 +83,3 @@ def create_app(
     )
     app.state.service = service
     return app
-
-
-async def _no_keys(request: Request) -> Response:
-    return PlainTextResponse('{"keys":[]}', media_type="application/json")

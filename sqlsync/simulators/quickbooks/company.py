@@ -74,14 +74,24 @@ class Company:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def read(self, entity: Entity, record_id: str) -> bytes:
+    def read(self, entity: Entity, record_id: str, include: str = "") -> bytes:
+        """One record. include: `invoiceLink` adds the address where a customer sees it."""
         if entity.name == "CompanyInfo" and record_id == self.realm_id:
             record_id = "1"
         self._check_plan(entity)
         row = self.find(entity, record_id)
         if entity.name == "Attachable":
             self.files.shown(row.id)
+        if entity.name == "Invoice" and "invoiceLink" in include.split(","):
+            return self._with_link(entity, row)
         return self._enveloped(entity, row)
+
+    def _with_link(self, entity: Entity, row: Row) -> bytes:
+        """The link is there for an invoice that may be paid online and has an address."""
+        whole = documents.assemble(self.books, entity.name, row)
+        if whole.get("AllowOnlineCreditCardPayment") and whole.get("BillEmail"):
+            whole["InvoiceLink"] = f"{self.files.origin}/pay/{self.realm_id}/{row.id}"
+        return encode({entity.wrapper: whole, "time": envelope_time(self.clock.now())})
 
     def find(self, entity: Entity, record_id: str) -> Row:
         """The row, or Fault 2030 or 610."""
@@ -187,8 +197,11 @@ class Company:
             raise Fault("2060", f"Invalid date format. Supplied value:{since_text}", "changedSince")
         horizon = self.clock.now() - timedelta(days=self.options.cdc_days)
         if since < int(horizon.timestamp()):
+            code = self.options.cdc_too_old_code
+            if code is None:
+                return self.cdc(names, horizon.isoformat())
             raise Fault(
-                self.options.cdc_too_old_code,
+                code,
                 f"changedSince must be within the last {self.options.cdc_days} days. "
                 f"Supplied value:{since_text}",
                 "changedSince",

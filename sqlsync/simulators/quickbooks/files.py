@@ -75,8 +75,8 @@ class Attachments:
             raise faults.business(
                 f"The file {name} is larger than the limit of {options.file_bytes_max} bytes."
             )
-        _, _, ending = name.rpartition(".")
-        if ending.lower() not in options.file_endings:
+        ending = (name.rpartition(".")[2] if "." in name else _ending_of(kind)).lower()
+        if ending not in options.file_endings:
             raise Fault("1050", f"Invalid content type. Files like {name} are not supported.")
         body |= {"FileName": name, "ContentType": kind or "application/octet-stream"}
         return body, Held(name, str(body["ContentType"]), part.data)
@@ -163,6 +163,11 @@ def answer_each(files: Iterable[Sent], upload: Callable[[Sent], bytes], refuse: 
         except Fault as fault:
             parts.append(b"{%b}" % refuse(fault))
     return b'"AttachableResponse":[%b]' % b",".join(parts)
+
+
+def _ending_of(content_type: str) -> str:
+    """`pdf` of application/pdf, for a name that ends in nothing."""
+    return (mimetypes.guess_extension(content_type) or "").removeprefix(".")
 
 
 Refuse = Callable[[Fault], bytes]

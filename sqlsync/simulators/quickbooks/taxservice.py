@@ -17,7 +17,12 @@ from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, timestamp
 
 NAME_MAX, RATE_NAME_MAX = 100, 10
-_KNOWN = frozenset({"TaxCode", "TaxCodeId", "TaxRateDetails", "domain", "sparse"})
+_KNOWN = frozenset(
+    (
+        *("TaxCode", "TaxCodeId", "TaxRateDetails"),
+        *("domain", "sparse", "status", "Id", "SyncToken", "MetaData"),  # of every entity
+    )
+)
 _KNOWN_OF_RATE = frozenset(
     {"TaxRateName", "TaxRateId", "RateValue", "TaxAgencyId", "TaxApplicableOn"}
 )

@@ -263,7 +263,7 @@ class _Call:
             return Response(form_pdf(entity.name, row), media_type="application/pdf")
         if len(self.parts) == 1:
             return company.read(entity, "1") if entity.name == "Preferences" else None
-        return company.read(entity, self.parts[1])
+        return company.read(entity, self.parts[1], self.params.get("include", ""))
 
 
 def _bearer(request: Request) -> str | None:
