@@ -135,6 +135,13 @@ async def _refresh_company(
     """
     async with engine.pool.connection() as session:
         connection = await connection_of_company(session, *company)
+        if connection is not None:
+            await session.execute(
+                "insert into sqlsync.observed (connection_id, last_webhook_at)"
+                " values (%s, clock_timestamp()) on conflict (connection_id)"
+                " do update set last_webhook_at = excluded.last_webhook_at",
+                [connection.id],
+            )
     if connection is None:
         log.info("A webhook names company %s of %s, which is not connected", company[1], company[0])
         return None

@@ -16,6 +16,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 from sqlsync.cli.books import backfill, migrate, status
 from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
+from sqlsync.cli.doctor import doctor
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.running import proxy, simulate, up, web, worker
 from sqlsync.errors import ConfigError, SqlsyncError
@@ -44,6 +45,7 @@ app.add_typer(user, name="user")
 app.command()(simulate)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(psql)
 app.command()(demo)
+app.command()(doctor)
 
 
 def main() -> None:

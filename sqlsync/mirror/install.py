@@ -113,7 +113,7 @@ async def _bring_up(
     )
     known: dict[str, str] = dict(await applied.fetchall())
     changed = [spec for spec in specs if known.get(spec.table) != hashes[spec.table]]
-    if not changed and not drift.statements:
+    if not changed and not drift.statements and await _has_bookkeeping(connection, schema_name):
         return
     await _run(connection, bookkeeping_ddl(schema_name))
     await _run(connection, object_view_ddl(catalog, schema_name))
@@ -134,6 +134,16 @@ async def _bring_up(
             " do update set catalog_hash = excluded.catalog_hash",
             [connection_id, spec.table, hashes[spec.table]],
         )
+
+
+async def _has_bookkeeping(connection: EngineConnection, schema_name: str) -> bool:
+    """Whether the newest of the views about the mirror is there: older versions lack it."""
+    row = await _row(
+        connection,
+        "select to_regclass(format('%%I._sync_connection', %s::text)) is not null",
+        [schema_name],
+    )
+    return bool(row and row[0])
 
 
 async def _run(connection: EngineConnection, statements: Sequence[str]) -> None:

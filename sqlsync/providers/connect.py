@@ -9,7 +9,7 @@ person chooses. A name that was never connected is free again when its consent c
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlsync.database import EngineConnection, EnginePool
 from sqlsync.errors import (
@@ -173,7 +173,7 @@ class Connector:
             ).fetchone()
             missing = tuple(row[0] or ()) if row else ()
             await end_consent(connection, state, Outcome.CONNECTED, missing_scopes=missing)
-        return connected
+        return replace(connected, missing_scopes=missing)
 
     # -- without a consent, and the end --------------------------------------------------------
 
