@@ -123,6 +123,19 @@ class TokenSource:
             return self._token
         return await self._join(stale=stale)
 
+    async def replaced(self, token: str) -> str | None:
+        """Another token than `token`, where a person connected again since it was given out: it
+        may hold what this one lacks. None where there is none. Raises as `access_token`."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
+        except errors.OperationalError as error:
+            raise DatabaseUnavailable(f"The tokens cannot be read: {error}") from error
+        if row is None or row[0] is None or (row[2] or 0.0) <= MARGIN_SECONDS:
+            return None
+        current = self._vault.open(row[0])
+        return None if current == token else self._keep(current, row[2])
+
     async def lost(self, error: NeedsReauth, token: str) -> None:
         """The provider does not accept the grant of `token`, though it looks good: the connection
         now says so, unless it has another one by now. Raises nothing: the caller has the error.

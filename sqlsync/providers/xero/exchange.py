@@ -28,6 +28,7 @@ from sqlsync.providers.tokens import TokenSource
 from sqlsync.providers.xero.faults import TITLE, About
 from sqlsync.providers.xero.responses import (
     Envelope,
+    lacks_scope,
     limit_problem,
     limits_left,
     needs_new_token,
@@ -133,6 +134,9 @@ class Exchange:
                 response = await self._http.send(_with_token(request, token))
                 if needs_new_token(response):
                     raise await self._lost("A fresh access token is not accepted either.", token)
+            elif lacks_scope(response) and (newer := await self._tokens.replaced(token)):
+                token = newer
+                response = await self._http.send(_with_token(request, token))
         minute, day = limits_left(response)
         await self._limits.note_left(minute=minute, day=day)
         if response.status == 429:
