@@ -34,6 +34,13 @@ async def active_connections(connection: EngineConnection) -> list[Connection]:
         return await cursor.fetchall()
 
 
+async def all_connections(connection: EngineConnection) -> list[Connection]:
+    """In whatever state, oldest first."""
+    async with connection.cursor(row_factory=class_row(Connection)) as cursor:
+        await cursor.execute(f"select {_COLUMNS} from sqlsync.connection order by id".encode())
+        return await cursor.fetchall()
+
+
 async def find_connection(connection: EngineConnection, key: int | str) -> Connection | None:
     """By id or by name; in whatever state."""
     column = "id" if isinstance(key, int) else "name"

@@ -39,7 +39,8 @@ _WRITES = f"""
 select c.name, c.schema_name, j.state, count(*) from sqlsync.journal j
 join sqlsync.connection c on c.id = j.connection_id
 where j.state in ('parked', 'in_doubt')
-    or (j.state in ('sent', 'acknowledged', 'undoing', 'planned') and j.updated_at < clock_timestamp() - interval '{OPEN_WRITE_MINUTES} minutes')
+    or (j.state in ('sent', 'acknowledged', 'undoing', 'planned')
+        and j.updated_at < clock_timestamp() - interval '{OPEN_WRITE_MINUTES} minutes')
 group by 1, 2, 3 order by 1, 3
 """
 
