@@ -46,6 +46,14 @@ create table sqlsync.calls_left (
     noted_at timestamptz not null
 );
 
+-- A person says that what the next sweep of a table finds missing is really gone.
+create table sqlsync.accepted_sweep (
+    connection_id bigint not null references sqlsync.connection on delete cascade,
+    table_name text not null,
+    accepted_at timestamptz not null default clock_timestamp(),
+    primary key (connection_id, table_name)
+);
+
 create view sqlsync._sync_connection as
 select c.name, c.provider, c.company_id, c.company_name, c.schema_name, c.state, c.state_reason,
     string_to_array(t.scopes, ' ') as scopes_granted,

@@ -157,12 +157,14 @@ def resume(url: str, name: str) -> None:
     run(main())
 
 
-def request_backfill(settings: Settings, url: str, name: str, object_name: str | None) -> list[str]:
+def request_backfill(
+    url: str, name: str, object_name: str | None, *, accept_missing: bool = False
+) -> list[str]:
     """Asks the workers to read histories anew; returns the tables. Raises ConfigError."""
     from backfill.requests import request_backfill as request
 
     async def main() -> list[str]:
         async with await connect_engine(url) as session:
-            return await request(session, name, object_name)
+            return await request(session, name, object_name, accept_missing=accept_missing)
 
     return run(main())

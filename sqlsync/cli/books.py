@@ -78,14 +78,25 @@ def backfill(
     object_name: Annotated[
         str | None, typer.Option("--object", metavar="O", help="One table; default: all")
     ] = None,
+    accept_missing: Annotated[
+        bool,
+        typer.Option(
+            "--accept-missing",
+            help="With --object: rows that the provider no longer has leave, however many",
+        ),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Reads the history of a connection again, and shows how far it is."""
+    """Reads the history of a connection again, and shows how far it is.
+
+    A reading that lacks much of a table is not believed and removes nothing, until you say
+    --accept-missing. Even then each record is asked for by its id before it leaves.
+    """
     settings = start(config)
     with databases.open_database(settings, prepare_embedded=True) as url:
         with connect_database(url) as database:
             row = find_connection(database, name)
-        connecting.request_backfill(settings, url, name, object_name)
+        connecting.request_backfill(url, name, object_name, accept_missing=accept_missing)
         # Our own worker: where `up` runs too, they share the work.
         with background("worker", child_command("worker", config), child_environment(url)) as child:
             wanted = None if object_name is None else {object_name}
