@@ -433,11 +433,15 @@ class QuickBooksProvider:
             if responses.needs_new_token(response):
                 token = await self._tokens.renew(token)
                 response = await self._http.send(_with_token(request, token))
-                if responses.needs_new_token(response):
-                    raise NeedsReauth(
-                        f"[{TITLE}] A fresh access token is not accepted either.",
-                        trace_id=response.trace_id,
-                    )
+        if responses.needs_new_token(response) or responses.is_foreign_grant(response):
+            refused = NeedsReauth(
+                f"[{TITLE}] The grant is for another company."
+                if responses.is_foreign_grant(response)
+                else f"[{TITLE}] A fresh access token is not accepted either.",
+                trace_id=response.trace_id,
+            )
+            await self._tokens.lost(refused, token)
+            raise refused
         if response.status == 429:
             seconds = responses.retry_after(response)
             await self._limits.keep_away(seconds)
