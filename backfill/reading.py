@@ -19,7 +19,7 @@ from backfill.fence import Fenced, Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
 from backfill.storing import store_page
-from backfill.windows import Suspicious, sweep_decision
+from backfill.windows import Gone, Suspicious, sweep_decision
 from schema.model import ObjectSpec
 from sqlsync.channels import POLL_CHANNEL
 from sqlsync.database import EngineConnection, class_row, sql
@@ -33,7 +33,11 @@ log = logging.getLogger(__name__)
 class SweepStopped(SqlsyncError):
     """A reading lacked so much that it is not believed. Nothing was removed."""
 
-    hint = "If it is true, ask again: sqlsync backfill NAME --object TABLE"
+    def __init__(self, reason: str, connection: Connection, table: str) -> None:
+        super().__init__(
+            f"{reason} Nothing was removed. If it is true:"
+            f" sqlsync backfill {connection.name} --object {table} --accept-missing"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +208,23 @@ async def _sweep(
                 "  and r.number = %(number)s),"
                 " (select coalesce(array_agg(t.id order by t.id), '{{}}') from {table} t"
                 "  where not exists (select from sqlsync.seen s where s.connection_id = %(id)s"
-                "  and s.table_name = %(table)s and s.record_id = t.id))"
+                "  and s.table_name = %(table)s and s.record_id = t.id)),"
+                " exists (select from sqlsync.accepted_sweep a where a.connection_id = %(id)s"
+                "  and a.table_name = %(table)s)"
             ).format(table=sql.Identifier(connection.schema_name, spec.table)),
             {"id": connection.id, "table": spec.table, "number": number},
         )
         row = await found.fetchone()
     if row is None or row[1] is None:
         raise Fenced(f"The history of {spec.table} was asked for anew.")
-    mirrored, seen, missing = row
+    mirrored, seen, missing, accepted = row
     counted = await provider.count(spec) if missing else None
     decision = sweep_decision(mirrored, missing, seen, counted)
     if isinstance(decision, Suspicious):
-        raise SweepStopped(decision.reason)
+        if not accepted:
+            raise SweepStopped(decision.reason, connection, spec.table)
+        log.warning("%s.%s: accepted: %s", connection.schema_name, spec.table, decision.reason)
+        decision = Gone(tuple(missing))
     for start in range(0, len(decision.ids), 500):
         await refresh(
             engine,
@@ -229,6 +238,10 @@ async def _sweep(
         await hold(session, owner)
         await session.execute(
             "delete from sqlsync.seen where connection_id = %s and table_name = %s",
+            [connection.id, spec.table],
+        )
+        await session.execute(
+            "delete from sqlsync.accepted_sweep where connection_id = %s and table_name = %s",
             [connection.id, spec.table],
         )
         await _finish(session, connection, spec)
