@@ -33,6 +33,8 @@ class SyncOptions:
     heartbeat_seconds: float = 10.0
     stalled_after_seconds: float = 300.0  # a worker that is alive and silent this long is given up
     keep_inbox: timedelta = timedelta(days=30)
+    keep_writes: timedelta | None = timedelta(days=90)  # finished ones; None: for ever
+    keep_changes: timedelta | None = timedelta(days=365)  # `_sync_change`; None: for ever
     keep_failed_jobs: timedelta = timedelta(days=7)
     stop_within_seconds: float = 30.0  # for pages under way, after SIGTERM
 

@@ -113,6 +113,8 @@ class SyncSettings(_Section):
     child_tables: bool = True  # invoice_line and the like are kept
     histories: int = Field(default=4, ge=1, le=64)  # backfills at once in one worker process
     concurrency: int = Field(default=8, ge=1, le=256)  # other jobs at once in one worker process
+    keep_writes_days: int = Field(default=90, ge=0)  # finished ones in _sync_write; 0: for ever
+    keep_changes_days: int = Field(default=365, ge=0)  # rows of _sync_change; 0: for ever
 
 
 class _ProviderSettings(_Section):

@@ -114,5 +114,11 @@ def sync_options(settings: Settings) -> SyncOptions:
         concurrency=settings.sync.concurrency,
         children=settings.sync.child_tables,
         webhooks=settings.sync.webhooks,
+        keep_writes=_days(settings.sync.keep_writes_days),
+        keep_changes=_days(settings.sync.keep_changes_days),
         pace=Pace(steps=steps),
     )
+
+
+def _days(number: int) -> timedelta | None:
+    return timedelta(days=number) if number else None
