@@ -23,6 +23,14 @@ COLUMNS = (
     ("webhook", "text"),
     ("report", "text"),
     ("note", "text"),
+    ("function", "text"),
+)
+# The view's columns stay in their order, for what is built on them: new ones come last.
+_SHOWN = (
+    *(f"o.{name}" for name, _ in COLUMNS[:13]),
+    "coalesce(c.state, r.state) as state",
+    "coalesce(c.error, r.error) as error",
+    *(f"o.{name}" for name, _ in COLUMNS[13:]),
 )
 
 
@@ -43,11 +51,12 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
     comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
-select o.*, c.state, c.error
+select {', '.join(_SHOWN)}
 from (values
 {values}
 ) o ({names})
-left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name""",
+left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name
+left join {quote(schema_name)}._sync_report r on r.report = o.name and r.is_default""",
         f"comment on view {view} is {literal(comment)}",
         f"grant select on {view} to {READER}",
     ]
@@ -69,6 +78,7 @@ def _entity(spec: ObjectSpec) -> dict[str, object]:
         "webhook": spec.webhook,
         "report": None,
         "note": spec.comment,
+        "function": None,
     }
 
 
@@ -82,11 +92,12 @@ def _other(other: OtherSpec) -> dict[str, object]:
         "updatable": False,
         "deletable": False,
         "delete_means": None,
-        "operations": [],
+        "operations": ["read"] if other.kind == "report" else [],
         "change_feed": "none",
         "webhook": None,
         "report": other.endpoint if other.kind == "report" else None,
         "note": other.note,
+        "function": other.table if other.kind == "report" else None,
     }
 
 

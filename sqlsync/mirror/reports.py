@@ -1,0 +1,140 @@
+"""Reports in a connection's schema: their tables, and the runs that are stored in them.
+
+A run's rows are replaced whole, in the caller's transaction, so that whoever reads sees the
+earlier run or this one. Only the engine's role gets past the guard of these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from schema.ddl import quote
+from schema.model import Catalog
+from schema.report_ddl import report_bookkeeping_ddl, report_ddl
+from schema.report_model import Report, ReportSpec
+from schema.report_rows import RUN_COLUMNS, headings_json, own_columns, table_rows
+from sqlsync.database import EngineConnection, sql
+
+_APPLIED = "_reports"  # stands for all of them in sqlsync.applied_object; no table has the name
+
+
+async def install_report_bookkeeping(connection: EngineConnection, schema_name: str) -> None:
+    """`_sync_report` and what belongs to it; the view `_sync_object` shows them."""
+    await connection.execute(";\n".join(report_bookkeeping_ddl(schema_name)).encode())
+
+
+async def install_reports(
+    connection: EngineConnection, catalog: Catalog, schema_name: str, connection_id: int
+) -> list[str]:
+    """Makes or completes the tables and functions of all reports; returns the tables made.
+
+    To be called in the installer's transaction, behind the view `_sync_object`. With the same
+    catalog as last time it changes nothing.
+    """
+    if not catalog.reports:
+        return []
+    digest = sha256(repr(catalog.reports).encode()).hexdigest()
+    found = await connection.execute(
+        "select catalog_hash from sqlsync.applied_object"
+        " where connection_id = %s and table_name = %s",
+        [connection_id, _APPLIED],
+    )
+    if (await found.fetchone()) == (digest,):
+        return []
+    known = await connection.execute(
+        "select relname from pg_class where relnamespace = %s::regnamespace and relkind = 'r'",
+        [quote(schema_name)],
+    )
+    there = {str(row[0]) for row in await known.fetchall()}
+    for spec in catalog.reports:
+        statements = report_ddl(catalog, spec, schema_name)
+        await connection.execute(";\n".join(statements).encode())
+        if spec.scheduled:
+            await _want(connection, spec, schema_name)
+    await connection.execute(
+        "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash)"
+        " values (%s, %s, %s) on conflict (connection_id, table_name)"
+        " do update set catalog_hash = excluded.catalog_hash",
+        [connection_id, _APPLIED, digest],
+    )
+    return [spec.table for spec in catalog.reports if spec.table not in there]
+
+
+async def _want(connection: EngineConnection, spec: ReportSpec, schema_name: str) -> None:
+    """The run that is refreshed by itself. One that a person asked for with the same words is
+    that one from now on."""
+    table = sql.Identifier(schema_name, "_sync_report")
+    await connection.execute(
+        sql.SQL(
+            "update {} set is_default = false where report = %s and is_default"
+            " and parameters <> %s::jsonb"
+        ).format(table),
+        [spec.name, _json(spec.default)],
+    )
+    await connection.execute(
+        sql.SQL(
+            "insert into {} (report, table_name, parameters, is_default, scheduled)"
+            " values (%s, %s, %s, true, true) on conflict (report, md5(parameters::text))"
+            " do update set is_default = true"
+        ).format(table),
+        [spec.name, spec.table, _json(spec.default)],
+    )
+
+
+async def store_report(
+    connection: EngineConnection,
+    schema_name: str,
+    spec: ReportSpec,
+    run_id: int,
+    parameters: Mapping[str, Any],
+    report: Report,
+) -> int:
+    """Puts a run in place of the one that was there; returns how many rows it has.
+
+    To be called in a transaction, in the engine's role.
+    """
+    table = sql.Identifier(schema_name, spec.table)
+    await connection.execute(
+        sql.SQL("delete from {} where run_id = %s").format(table), [run_id]
+    )
+    run = (
+        run_id,
+        report.period_start,
+        report.period_end,
+        report.accounting_method,
+        report.currency,
+        report.as_of,
+        _json(parameters),
+    )
+    columns = [sql.Identifier(name) for name in (*RUN_COLUMNS, *own_columns(spec))]
+    statement = sql.SQL("copy {} ({}) from stdin").format(table, sql.SQL(", ").join(columns))
+    count = 0
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in table_rows(spec, report):
+            await copy.write_row((*run, *row))
+            count += 1
+    await connection.execute(
+        sql.SQL(
+            "update {} set state = 'ready', error = null, failures = 0, next_run_at = null,"
+            " period_start = %s, period_end = %s, accounting_method = %s, currency = %s,"
+            " as_of = %s, fetched_at = clock_timestamp(), row_count = %s, no_data = %s,"
+            " columns = %s, header = %s where id = %s"
+        ).format(sql.Identifier(schema_name, "_sync_report")),
+        [
+            *run[1:6],
+            count,
+            report.no_data,
+            headings_json(report.headings).decode(),
+            report.header.decode(),
+            run_id,
+        ],
+    )
+    return count
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(dict(value)).decode()
