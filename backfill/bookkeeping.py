@@ -1,6 +1,8 @@
 """The engine's own record of where each object stands: `_sync_cdc` and the rows behind it.
 
-Callers pass a connection and keep the transaction; each function is one statement.
+Callers pass a connection and keep the transaction. Who locks more than one row takes them in
+this order, or two processes wait for each other: objects' rows by name (`lock_objects`), then
+their rows of sqlsync.reading.
 """
 
 from __future__ import annotations
@@ -83,6 +85,20 @@ def standings(rows: Collection[ObjectRow], catalog: Catalog) -> list[ObjectStand
     ]
 
 
+async def lock_objects(
+    session: EngineConnection, connection: Connection, tables: Collection[str] | None
+) -> None:
+    """Takes the rows of these objects (None: all), until the transaction ends."""
+    await session.execute(
+        on_cdc(
+            connection,
+            "select from {cdc} where %(all)s or object = any(%(tables)s)"
+            " order by object for no key update",
+        ),
+        {"all": tables is None, "tables": list(tables or [])},
+    )
+
+
 async def note_changes(
     session: EngineConnection,
     connection: Connection,
@@ -123,6 +139,7 @@ async def note_polled(
     watermark: datetime,
 ) -> None:
     """All changes of these objects before `watermark` are mirrored."""
+    await lock_objects(session, connection, tables)
     await session.execute(
         on_cdc(
             connection,
@@ -197,6 +214,7 @@ async def want_history(
     A reading under way is given up at its next page. The tables stay readable meanwhile.
     Returns the objects asked for. To be called in a transaction.
     """
+    await lock_objects(session, connection, tables)
     rows = await session.execute(
         on_cdc(
             connection,

@@ -15,7 +15,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
-from backfill.bookkeeping import note_error
+from backfill.bookkeeping import lock_objects, note_error
 from backfill.connections import ACTIVE, Connection, find_connection, set_connection_state
 from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
@@ -264,6 +264,7 @@ async def _note_failure(
 ) -> float:
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
+        await lock_objects(session, connection, [table])
         found = await session.execute(
             "update sqlsync.reading set failures = failures + 1"
             " where connection_id = %s and table_name = %s returning failures",

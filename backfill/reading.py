@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from backfill.bookkeeping import database_time, on_cdc, postpone
+from backfill.bookkeeping import database_time, lock_objects, on_cdc, postpone
 from backfill.connections import Connection
 from backfill.fence import Fenced, Ownership, hold
 from backfill.options import Engine
@@ -109,6 +109,7 @@ async def _begin(
     counted = await provider.count(spec)
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
+        await lock_objects(session, connection, [spec.table])
         found = await session.execute(
             sql.SQL(
                 "insert into sqlsync.reading (connection_id, table_name, sweeping, counted)"
@@ -146,6 +147,7 @@ async def _advance(
 ) -> None:
     """Moves the cursor behind a page, in the page's transaction."""
     last = page.next_cursor is None
+    await lock_objects(session, connection, [spec.table])
     moved = await session.execute(
         "update sqlsync.reading set rows_seen = rows_seen + %s, paged = %s, failures = 0"
         " where connection_id = %s and table_name = %s and number = %s",

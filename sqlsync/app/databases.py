@@ -16,7 +16,7 @@ from sqlsync.settings import Settings
 log = logging.getLogger(__name__)
 
 OpenDatabase: TypeAlias = AbstractContextManager[str]
-CATALOGS = ("quickbooks",)  # providers whose objects we know
+CATALOGS = ("quickbooks", "xero")  # providers whose objects we know
 
 
 @contextmanager

@@ -42,7 +42,7 @@ async def open_hands(settings: Settings, url: str, name: str) -> AsyncIterator[H
 
     vault = Vault.from_text(secret_key(settings).get_secret_value())
     catalogs = {provider: load_catalog(provider) for provider in CATALOGS}
-    app = quickbooks_app(settings)
+    quickbooks, xero = provider_app(settings, "quickbooks"), provider_app(settings, "xero")
     # Clear errors now, not the pool's time-out or a missing table later.
     if lacking := await asyncio.to_thread(pending, url):
         raise ConfigError(
@@ -55,7 +55,8 @@ async def open_hands(settings: Settings, url: str, name: str) -> AsyncIterator[H
             pool,
             vault,
             catalogs,
-            app,
+            quickbooks,
+            xero=xero,
             write_wait_seconds=settings.proxy.write_deadline_seconds,
         )
         try:
@@ -64,28 +65,43 @@ async def open_hands(settings: Settings, url: str, name: str) -> AsyncIterator[H
             await providers.close()
 
 
-def quickbooks_app(settings: Settings) -> App | None:
-    """None where nothing is set: a simulator whose address is not known. Raises ConfigError."""
+def check_provider(provider: str) -> None:
+    """Raises ConfigError where it is none that we know."""
+    if provider not in CATALOGS:
+        raise ConfigError(f"{provider!r} is not a provider: {' or '.join(CATALOGS)}.")
+
+
+def provider_app(settings: Settings, provider: str) -> App | None:
+    """Our app at a provider; None where nothing is set: a simulator whose address is not known.
+
+    Raises ConfigError: no such provider, or settings that are not enough.
+    """
     from sqlsync.providers.directory import App
 
-    quickbooks = settings.providers.quickbooks
-    if quickbooks.environment == "simulator" and quickbooks.api_url is None:
+    check_provider(provider)
+    given = getattr(settings.providers, provider)
+    if given.environment == "simulator" and given.api_url is None:
         return None
-    return App.from_settings(quickbooks)
+    return App.from_settings(given)
+
+
+def require_app(settings: Settings, provider: str) -> App:
+    """Our app at a provider. Raises ConfigError where it is not set up."""
+    app = provider_app(settings, provider)
+    if app is None:
+        raise ConfigError(
+            f"{provider} is not set up: [providers.{provider}] lacks api_url or client_id.",
+            hint=f"For a try-out: sqlsync simulate --{provider} HOST:PORT, which is the api_url.",
+        )
+    return app
 
 
 @asynccontextmanager
 async def connector_of(hands: Hands, provider: str) -> AsyncIterator[Connector]:
+    """Makes connections of one provider. Raises ConfigError where it is not set up."""
     from sqlsync.providers.connect import Connector
     from sqlsync.providers.http import HttpClient
-    from sqlsync.providers.oauth import OAuthClient
 
-    app = quickbooks_app(hands.settings) if provider == "quickbooks" else None
-    if app is None:
-        raise ConfigError(
-            f"{provider} is not set up: [providers.{provider}] lacks api_url or client_id.",
-            hint="For a try-out: sqlsync simulate, and its address as api_url.",
-        )
+    app = require_app(hands.settings, provider)
     async with HttpClient() as http:
-        oauth = OAuthClient(http, app.endpoints, app.client_id, app.client_secret)
-        yield Connector(hands.pool, hands.vault, oauth, provider)
+        yield Connector(hands.pool, hands.vault, app.oauth(http), provider, app.companies(http))

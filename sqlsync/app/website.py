@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlsync.app.databases import install_tables
@@ -38,16 +39,33 @@ def run_web(settings: Settings, url: str, on_ready: OnReady) -> None:
 
 
 def _verifiers(settings: Settings) -> dict[str, Callable[[bytes, Mapping[str, str]], bool]]:
-    """Who may deliver webhooks; a provider without a token may not."""
-    from sqlsync.providers.quickbooks.webhooks import is_signed
+    """Who may deliver webhooks; a provider without a secret to check them by may not."""
+    from sqlsync.providers.quickbooks import webhooks as quickbooks
+    from sqlsync.providers.xero import webhooks as xero
 
-    token = settings.providers.quickbooks.webhook_verifier_token
-    if token is None:
-        return {}
-    secret = token.get_secret_value()
-    return {
-        "quickbooks": lambda body, headers: is_signed(body, headers.get("intuit-signature"), secret)
+    secrets = {
+        "quickbooks": settings.providers.quickbooks.webhook_verifier_token,
+        "xero": settings.providers.xero.webhook_key,
     }
+    checks = {
+        "quickbooks": (quickbooks.SIGNATURE_HEADER, quickbooks.is_signed),
+        "xero": (xero.SIGNATURE_HEADER, xero.is_signed),
+    }
+    return {
+        provider: partial(_is_signed, *checks[provider], secret.get_secret_value())
+        for provider, secret in secrets.items()
+        if secret is not None
+    }
+
+
+def _is_signed(
+    header: str,
+    check: Callable[[bytes, str | None, str], bool],
+    secret: str,
+    body: bytes,
+    headers: Mapping[str, str],
+) -> bool:
+    return check(body, headers.get(header), secret)
 
 
 class _Consents:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sqlsync.app import connecting, databases
+from sqlsync.app import connecting, databases, hands
 from sqlsync.cli.background import background
 from sqlsync.cli.options import ConfigOption, child_environment, start
 from sqlsync.cli.progress import follow_backfill
@@ -28,7 +28,6 @@ from sqlsync.database import connect as connect_database
 from sqlsync.errors import ConfigError
 from sqlsync.settings import Settings
 
-PROVIDERS = ("quickbooks", "xero")
 CONSENT_SECONDS = 15 * 60
 
 
@@ -46,7 +45,7 @@ def connect(
     schema: Annotated[
         str | None, typer.Option(help="Postgres schema of its tables; default: the provider")
     ] = None,
-    company: Annotated[str | None, typer.Option(help="Company (realm) id")] = None,
+    company: Annotated[str | None, typer.Option(help="Company: realm or tenant id")] = None,
     refresh_token: Annotated[
         str | None, typer.Option(help="Refresh token; without it a consent page is opened")
     ] = None,
@@ -54,12 +53,10 @@ def connect(
 ) -> None:
     """Connects a company. Without a token: prints the page to open, and waits for consent."""
     settings = start(config)
-    if provider not in PROVIDERS:
-        raise ConfigError(f"{provider!r} is not a provider: {' or '.join(PROVIDERS)}.")
-    if provider == "xero":
-        raise ConfigError("xero: connecting Xero organisations is not possible yet.")
+    hands.check_provider(provider)
     if (company is None) != (refresh_token is None):
         raise ConfigError("--company and --refresh-token must be given together, or neither.")
+    hands.require_app(settings, provider)
     with databases.open_database(settings, prepare_embedded=True) as url:
         if company is not None and refresh_token is not None:
             connecting.connect_company(
@@ -120,7 +117,7 @@ def status(
         print(json.dumps({"connections": [c.as_json() for c in standing]}, indent=2))
         return
     if not standing:
-        print("no connections; make one: sqlsync connect quickbooks --name N")
+        print("no connections; make one: sqlsync connect quickbooks|xero --name N")
         return
     console = Console(file=sys.stdout)
     for connection in standing:

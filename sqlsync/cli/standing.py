@@ -101,7 +101,9 @@ def find_connection(database: Connection[TupleRow], name: str) -> ConnectionRow:
     known = ", ".join(row.name for row in rows)
     raise ConfigError(
         f"There is no connection named {name!r}.",
-        hint=f"There are: {known}" if known else "Make one: sqlsync connect quickbooks --name N",
+        hint=f"There are: {known}"
+        if known
+        else "Make one: sqlsync connect quickbooks|xero --name N",
     )
 
 

@@ -139,6 +139,8 @@ class _Door:
         self._metrics = WebMetrics()
 
     async def webhook(self, request: Request) -> Response:
+        """200 where the signature is right and 401 where it is wrong, both with an empty body
+        and without cookies, or Xero sends nothing ("Intent to receive")."""
         provider = request.path_params["provider"]
         verifier = self._web.verifiers.get(provider)
         if verifier is None:
@@ -150,7 +152,7 @@ class _Door:
         if not verifier(body, request.headers):
             self._metrics.delivery(provider, "refused")
             log.warning("A webhook for %s with a wrong signature was refused", provider)
-            return PlainTextResponse("wrong signature\n", status_code=401)
+            return Response(status_code=401)
         try:
             stored = await self._store(provider, body)
         except (errors.Error, PoolTimeout, DatabaseUnavailable) as error:
@@ -159,7 +161,7 @@ class _Door:
             self._metrics.delivery(provider, "failed")
             return PlainTextResponse("try again\n", status_code=503)
         self._metrics.delivery(provider, "stored" if stored else "repeated")
-        return PlainTextResponse("ok\n")
+        return Response()
 
     async def _store(self, provider: str, body: bytes) -> bool:
         """False where the same delivery is there already; one given up is taken up again."""

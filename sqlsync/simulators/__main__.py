@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--refresh-token", metavar="T")
     parser.add_argument("--webhook-url", metavar="URL")
     parser.add_argument("--webhook-verifier-token", metavar="TOKEN")
+    parser.add_argument("--companies", type=int, default=1, metavar="N", help="of QuickBooks")
     parser.add_argument("--tenant-id", metavar="ID")
     parser.add_argument("--xero-refresh-token", metavar="T")
     parser.add_argument("--organisations", type=int, default=1, metavar="N", help="of Xero")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -158,3 +160,24 @@ def served(app: Starlette, address: str) -> Iterator[str]:
         thread.join(10)
         if not loop.is_running():
             loop.close()
+
+
+@contextmanager
+def simulators_process(arguments: Sequence[str]) -> Iterator[dict[str, str]]:
+    """`python -m sqlsync.simulators` with arguments; gives the words of its `ready` line."""
+    command = [sys.executable, "-m", "sqlsync.simulators", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line.startswith("ready "):
+                raise RuntimeError(f"the simulator did not start: {line!r}")
+            yield dict(word.partition("=")[::2] for word in line.split()[1:])
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def tokens_said(words: Mapping[str, str], ids: str, tokens: str) -> dict[str, str]:
+    """First refresh tokens by company, from the words of a `ready` line."""
+    return dict(zip(words[ids].split(","), words[tokens].split(","), strict=True))

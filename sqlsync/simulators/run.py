@@ -5,13 +5,14 @@ print one line when requests are served:
 
     ready quickbooks=HOST:PORT realm=… refresh_token=… xero=HOST:PORT tenant=… xero_refresh_token=…
 
-with the words of the services that run.
+with the words of the services that run. Of several companies, ids and tokens stand in the same
+order, with commas.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -38,6 +39,7 @@ async def serve(
     refresh_token: str | None = None,
     webhook_url: str | None = None,
     webhook_verifier_token: str | None = None,
+    companies: int = 1,
     tenant_id: str | None = None,
     xero_refresh_token: str | None = None,
     organisations: int = 1,
@@ -48,8 +50,9 @@ async def serve(
 ) -> None:
     """Serves until stopped by a signal or cancelled. An address of None: that service is not run.
 
-    options: fields of the services' Options; one that both have is meant for both. Raises
-    ConfigError for any other name.
+    companies: of QuickBooks; organisations: of Xero; a realm_id, a tenant_id or a token given is
+    the first one's. options: fields of the services' Options; one that both have is meant for
+    both. Raises ConfigError for any other name.
     """
     ours, theirs = _names(Options), _names(XeroOptions)
     unknown = set(options) - ours - theirs
@@ -60,13 +63,14 @@ async def serve(
     servers: list[HttpServer] = []
     words: list[str] = []
     if quickbooks is not None:
-        spec = CompanySpec(customers, invoices, seed, realm_id, refresh_token)
-        service = create_service([spec], Options(**_of(options, ours)))
+        firms = [CompanySpec(customers, invoices, seed, realm_id, refresh_token)]
+        firms += [CompanySpec(customers, invoices, seed + n) for n in range(1, companies)]
+        service = create_service(firms, Options(**_of(options, ours)))
         if webhook_url is not None:
             service.sender.configure(webhook_url, webhook_verifier_token)
         servers.append(_listening(create_app(service), "--quickbooks", quickbooks))
-        realm, token = next(iter(service.refresh_tokens.items()))
-        words.append(f"quickbooks={servers[-1].address} realm={realm} refresh_token={token}")
+        realms, tokens = _listed(service.refresh_tokens)
+        words.append(f"quickbooks={servers[-1].address} realm={realms} refresh_token={tokens}")
     if xero is not None:
         specs = [OrganisationSpec(customers, invoices, seed, tenant_id, xero_refresh_token)]
         specs += [OrganisationSpec(customers, invoices, seed + n) for n in range(1, organisations)]
@@ -74,8 +78,8 @@ async def serve(
         if xero_webhook_url is not None:
             found.sender.configure(xero_webhook_url, xero_signing_key)
         servers.append(_listening(xero_app.create_app(found), "--xero", xero))
-        tenant, token = next(iter(found.refresh_tokens.items()))
-        words.append(f"xero={servers[-1].address} tenant={tenant} xero_refresh_token={token}")
+        tenants, tokens = _listed(found.refresh_tokens)
+        words.append(f"xero={servers[-1].address} tenant={tenants} xero_refresh_token={tokens}")
     for server in servers:
         await server.start()
     (say or _print)(f"ready {' '.join(words)}")
@@ -87,6 +91,10 @@ async def serve(
     finally:
         for server in servers:
             await server.stop()
+
+
+def _listed(refresh_tokens: Mapping[str, str]) -> tuple[str, str]:
+    return ",".join(refresh_tokens), ",".join(refresh_tokens.values())
 
 
 def _listening(app: AsgiApp, option: str, address: str) -> HttpServer:

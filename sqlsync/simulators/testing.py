@@ -13,14 +13,12 @@ runs on another thread, so they never wait for the caller's own loop.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlsync.simulators.controlled import Controlled, served
+from sqlsync.simulators.controlled import Controlled, served, simulators_process, tokens_said
 from sqlsync.simulators.quickbooks.app import create_app, create_service
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec
@@ -28,29 +26,34 @@ from sqlsync.simulators.quickbooks.values import Doc, decode, encode
 
 
 class Simulator(Controlled):
-    """Where a simulator is, what connects to it, and how to interfere with it."""
+    """Where a simulator is, what connects to it, and how to interfere with it.
+
+    Methods about records and tokens take `realm`; without it they mean the first company.
+    """
 
     encode = staticmethod(encode)
     decode = staticmethod(decode)
 
-    def __init__(self, address: str, realm_id: str, refresh_token: str) -> None:
+    def __init__(self, address: str, tokens: dict[str, str]) -> None:
         super().__init__(address)
-        self.realm_id = realm_id
+        self.realms = tuple(tokens)
+        self.realm_id = self.realms[0]
+        self.refresh_tokens = tokens  # by realm: they rotate
         self.client_id = "simulated-client"
         self.client_secret = "simulated-secret"  # noqa: S105
-        self.refresh_token = refresh_token  # of the connection under test: it rotates
+        self.refresh_token = tokens[self.realm_id]
         self.verifier_token = "simulator-verifier-token"  # noqa: S105
         self._access: str | None = None
 
     # -- interfering ---------------------------------------------------------------------------
 
-    def revoke(self) -> None:
+    def revoke(self, realm: str | None = None) -> None:
         """The connection is gone, as after a person disconnected the app."""
-        self._post("/tokens", {"revoke": True})
+        self._post("/tokens", {"revoke": True, "realm": realm})
 
-    def new_refresh_token(self) -> str:
+    def new_refresh_token(self, realm: str | None = None) -> str:
         """One more connection to the same company, apart from `refresh_token`."""
-        return str(self._post("/tokens", {"grant": True})["refresh_token"])
+        return str(self._post("/tokens", {"grant": True, "realm": realm})["refresh_token"])
 
     def webhooks(self, url: str | None, verifier_token: str | None = None, **mischief: Any) -> None:
         """Sends webhooks to `url` (None: stops). mischief: drop, duplicate, wrong_signature …"""
@@ -59,28 +62,30 @@ class Simulator(Controlled):
             given["verifier_token"] = self.verifier_token = verifier_token
         self._post("/webhooks", given)
 
-    def person(self, entity: str, operation: str, **body: Any) -> Doc:
+    def person(self, entity: str, operation: str, *, realm: str | None = None, **body: Any) -> Doc:
         """A change made at the provider; returns the record. `Id` names it, except on create."""
-        answer = self._post("/books", {"entity": entity, "operation": operation, "body": body})
+        change = {"entity": entity, "operation": operation, "body": body, "realm": realm}
+        answer = self._post("/books", change)
         return next(dict(value) for name, value in answer.items() if name != "time")
 
     # -- looking -------------------------------------------------------------------------------
 
-    def record(self, entity: str, record_id: str) -> Doc | None:
+    def record(self, entity: str, record_id: str, realm: str | None = None) -> Doc | None:
         """The record as the books hold it now, or None. Counts as no request."""
-        status, answer = self._send("GET", f"/_control/books/{entity}/{record_id}")
+        path = f"/_control/books/{entity}/{record_id}?realm={realm or self.realm_id}"
+        status, answer = self._send("GET", path)
         return answer if status == 200 else None
 
-    def records(self, entity: str) -> list[Doc]:
-        return list(self._get(f"/books/{entity}"))
+    def records(self, entity: str, realm: str | None = None) -> list[Doc]:
+        return list(self._get(f"/books/{entity}?realm={realm or self.realm_id}"))
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, realm: str | None = None) -> dict[str, int]:
         """How many records of each entity there are."""
-        return dict(self._get("/books"))
+        return dict(self._get(f"/books?realm={realm or self.realm_id}"))
 
-    def applied(self) -> list[Doc]:
+    def applied(self, realm: str | None = None) -> list[Doc]:
         """Writes that were carried out: operation, entity, id, requestid, by."""
-        return list(self._get("/applied"))
+        return list(self._get(f"/applied?realm={realm or self.realm_id}"))
 
     # -- being a client --------------------------------------------------------------------------
 
@@ -119,8 +124,7 @@ def simulator(
     """A simulator on a thread of this process. options: fields of quickbooks.options.Options."""
     service = create_service([CompanySpec(customers, invoices, seed)], Options(**options))
     with served(create_app(service), address) as listening:
-        realm, token = next(iter(service.refresh_tokens.items()))
-        found = Simulator(listening, realm, token)
+        found = Simulator(listening, dict(service.refresh_tokens))
         if webhook_url is not None:
             found.webhooks(webhook_url)
         yield found
@@ -139,19 +143,16 @@ async def running_simulator(**settings: Any) -> AsyncIterator[Simulator]:
 
 @contextmanager
 def simulator_process(
-    *, customers: int = 100, invoices: int = 1000, seed: int = 1, address: str = "127.0.0.1:0"
+    *,
+    customers: int = 100,
+    invoices: int = 1000,
+    seed: int = 1,
+    companies: int = 1,
+    address: str = "127.0.0.1:0",
 ) -> Iterator[Simulator]:
     """A simulator in a process of its own, where the tester's speed must not matter."""
-    command = [sys.executable, "-m", "sqlsync.simulators", "--quickbooks", address]
-    command += ["--customers", str(customers), "--invoices", str(invoices), "--seed", str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            words = dict(word.partition("=")[::2] for word in line.split()[1:])
-            if not line.startswith("ready "):
-                raise RuntimeError(f"the simulator did not start: {line!r}")
-            yield Simulator(words["quickbooks"], words["realm"], words["refresh_token"])
-        finally:
-            process.terminate()
-            process.wait(10)
+    arguments = ["--quickbooks", address, "--companies", str(companies)]
+    arguments += ["--customers", str(customers), "--invoices", str(invoices), "--seed", str(seed)]
+    with simulators_process(arguments) as words:
+        tokens = tokens_said(words, "realm", "refresh_token")
+        yield Simulator(words["quickbooks"], tokens)

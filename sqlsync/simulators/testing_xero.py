@@ -10,14 +10,13 @@ with xero_simulator(customers=20, invoices=100) as sim:
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from sqlsync.simulators.controlled import Controlled, served
+from sqlsync.simulators.controlled import Controlled, served, simulators_process, tokens_said
+from sqlsync.simulators.testing import Simulator
 from sqlsync.simulators.xero.app import create_app, create_service
 from sqlsync.simulators.xero.options import Options
 from sqlsync.simulators.xero.service import OrganisationSpec
@@ -188,16 +187,22 @@ def xero_process(
     *, customers: int = 100, invoices: int = 1000, seed: int = 1, address: str = "127.0.0.1:0"
 ) -> Iterator[XeroSimulator]:
     """A simulator in a process of its own, where the tester's speed must not matter."""
-    command = [sys.executable, "-m", "sqlsync.simulators", "--xero", address]
-    command += ["--customers", str(customers), "--invoices", str(invoices), "--seed", str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            words = dict(word.partition("=")[::2] for word in line.split()[1:])
-            if not line.startswith("ready "):
-                raise RuntimeError(f"the simulator did not start: {line!r}")
-            yield XeroSimulator(words["xero"], {words["tenant"]: words["xero_refresh_token"]})
-        finally:
-            process.terminate()
-            process.wait(10)
+    arguments = ["--xero", address]
+    arguments += ["--customers", str(customers), "--invoices", str(invoices), "--seed", str(seed)]
+    with simulators_process(arguments) as words:
+        yield XeroSimulator(words["xero"], tokens_said(words, "tenant", "xero_refresh_token"))
+
+
+@contextmanager
+def both_process(
+    *, customers: int = 30, invoices: int = 60, companies: int = 1, organisations: int = 1
+) -> Iterator[tuple[Simulator, XeroSimulator]]:
+    """Both services in one process, each with so many companies."""
+    arguments = ["--quickbooks", "127.0.0.1:0", "--xero", "127.0.0.1:0"]
+    arguments += ["--companies", str(companies), "--organisations", str(organisations)]
+    arguments += ["--customers", str(customers), "--invoices", str(invoices)]
+    with simulators_process(arguments) as words:
+        yield (
+            Simulator(words["quickbooks"], tokens_said(words, "realm", "refresh_token")),
+            XeroSimulator(words["xero"], tokens_said(words, "tenant", "xero_refresh_token")),
+        )

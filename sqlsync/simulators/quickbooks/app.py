@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks.control import control_routes
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec, Service
-from sqlsync.simulators.quickbooks.web_data import data_endpoint, entitlements_endpoint
+from sqlsync.simulators.quickbooks.web_data import (
+    data_endpoint,
+    entitlements_endpoint,
+    file_endpoint,
+)
 from sqlsync.simulators.quickbooks.web_oauth import (
     authorize_endpoint,
     discovery_endpoint,
+    jwks_endpoint,
     revoke_endpoint,
     token_endpoint,
     userinfo_endpoint,
@@ -65,11 +68,12 @@ def create_app(
             Route(
                 "/manage/entitlements/v3/{realm}", entitlements_endpoint(service), methods=["GET"]
             ),
+            Route("/files/{realm}/{token}", file_endpoint(service), methods=["GET"]),
             Route("/oauth2/v1/tokens/bearer", token_endpoint(service), methods=["POST"]),
             Route("/connect/oauth2", authorize_endpoint(service), methods=["GET", "POST"]),
             Route("/v2/oauth2/tokens/revoke", revoke_endpoint(service), methods=["POST"]),
             Route("/v1/openid_connect/userinfo", userinfo_endpoint(service), methods=["GET"]),
-            Route("/op/v1/jwks", _no_keys, methods=["GET"]),
+            Route("/op/v1/jwks", jwks_endpoint(service), methods=["GET"]),
             Route(f"{well_known}configuration", discovery, methods=["GET"]),
             Route(f"{well_known}sandbox_configuration", discovery, methods=["GET"]),
             Route("/.well-known/openid_configuration/", discovery, methods=["GET"]),
@@ -79,7 +83,3 @@ def create_app(
     )
     app.state.service = service
     return app
-
-
-async def _no_keys(request: Request) -> Response:
-    return PlainTextResponse('{"keys":[]}', media_type="application/json")

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlsync.simulators.clock import SimulatedClock
-from sqlsync.simulators.quickbooks import documents, faults, forms
+from sqlsync.simulators.quickbooks import documents, faults, files, forms
 from sqlsync.simulators.quickbooks.entities import (
     NOT_ASKED,
     NOT_IN_CDC,
@@ -22,10 +22,13 @@ from sqlsync.simulators.quickbooks.entities import (
     entity_by_wrapper,
 )
 from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.files import Attachments, Sent
+from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
 from sqlsync.simulators.quickbooks.select import select
 from sqlsync.simulators.quickbooks.store import Books, Row
+from sqlsync.simulators.quickbooks.taxservice import create_tax_code
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import (
     Doc,
@@ -64,18 +67,31 @@ class Company:
         self.books = books
         self.options = options
         self.clock = clock
+        self.files = Attachments(realm_id, options, clock)
         self.applied: list[Applied] = []
         self.on_change: Callable[[str, list[Change]], None] = lambda realm, changes: None
         self._replays: dict[str, bytes | Fault] = {}
 
     # -- reading ------------------------------------------------------------------------------
 
-    def read(self, entity: Entity, record_id: str) -> bytes:
+    def read(self, entity: Entity, record_id: str, include: str = "") -> bytes:
+        """One record. include: `invoiceLink` adds the address where a customer sees it."""
         if entity.name == "CompanyInfo" and record_id == self.realm_id:
             record_id = "1"
         self._check_plan(entity)
         row = self.find(entity, record_id)
+        if entity.name == "Attachable":
+            self.files.shown(row.id)
+        if entity.name == "Invoice" and "invoiceLink" in include.split(","):
+            return self._with_link(entity, row)
         return self._enveloped(entity, row)
+
+    def _with_link(self, entity: Entity, row: Row) -> bytes:
+        """The link is there for an invoice that may be paid online and has an address."""
+        whole = documents.assemble(self.books, entity.name, row)
+        if whole.get("AllowOnlineCreditCardPayment") and whole.get("BillEmail"):
+            whole["InvoiceLink"] = f"{self.files.origin}/pay/{self.realm_id}/{row.id}"
+        return encode({entity.wrapper: whole, "time": envelope_time(self.clock.now())})
 
     def find(self, entity: Entity, record_id: str) -> Row:
         """The row, or Fault 2030 or 610."""
@@ -108,6 +124,9 @@ class Company:
             return b'{"totalCount":%d}' % found.total
         if not found.rows:
             return b"{}"
+        if entity.name == "Attachable":
+            for row in found.rows:
+                self.files.shown(row.id)
         records: Iterable[bytes]
         if query.columns:
             records = [self._chosen(entity, row, query) for row in found.rows]
@@ -178,8 +197,11 @@ class Company:
             raise Fault("2060", f"Invalid date format. Supplied value:{since_text}", "changedSince")
         horizon = self.clock.now() - timedelta(days=self.options.cdc_days)
         if since < int(horizon.timestamp()):
+            code = self.options.cdc_too_old_code
+            if code is None:
+                return self.cdc(names, horizon.isoformat())
             raise Fault(
-                self.options.cdc_too_old_code,
+                code,
                 f"changedSince must be within the last {self.options.cdc_days} days. "
                 f"Supplied value:{since_text}",
                 "changedSince",
@@ -251,6 +273,49 @@ class Company:
 
         return b'{%b,"time":%b}' % (self._once(requestid, work), self._time())
 
+    def upload(self, content_type: str, body: bytes, requestid: str | None) -> bytes:
+        """Files with their descriptions. Each file's refusal stands in the answer."""
+        self._check_request_id(requestid, self.options.requestid_max)
+        try:
+            parts = parse_parts(content_type, body)
+        except ValueError as error:
+            raise Fault("1050", f"Invalid content type: {error}.") from None
+        sent = files.pair(parts)
+
+        def work() -> bytes:
+            return files.answer_each(
+                sent,
+                lambda one: self._upload(one, requestid),
+                lambda fault: b'"Fault":%b' % encode(fault.body()),
+            )
+
+        return b'{%b,"time":%b}' % (self._once(requestid, work), self._time())
+
+    def _upload(self, sent: Sent, requestid: str | None) -> bytes:
+        body, held = self.files.check(sent)
+        written = self.writer().save(entity_by_word()["attachable"], {**body, "Id": None})
+        if written.row is not None:
+            written.row.doc = {**(written.row.doc or {}), **self.files.keep(written.id, held)}
+        return self._written(written, "upload", requestid, "api")
+
+    def download(self, record_id: str) -> str:
+        """A short-lived address of an attachable's file."""
+        row = self.find(entity_by_word()["attachable"], record_id)
+        return self.files.link(row.id)
+
+    def tax_service(self, body: Any, requestid: str | None) -> bytes:
+        """Makes a tax code with its rates; answers with the bare object."""
+        self._check_request_id(requestid, self.options.requestid_max)
+
+        def work() -> bytes:
+            self.writer().check_open(entity_by_word()["taxcode"])
+            answer, code, changes = create_tax_code(self.books, body, self.clock.epoch())
+            self._note("create", "TaxCode", str(code), requestid, "api")
+            self.on_change(self.realm_id, changes)
+            return encode(answer)
+
+        return self._once(requestid, work)
+
     def batch(self, body: Any, requestid: str | None = None) -> bytes:
         """Up to 30 writes and queries, each by itself. Items' refusals stand in the answer."""
         self._check_request_id(requestid, self.options.requestid_max_batch)
@@ -320,15 +385,22 @@ class Company:
 
     def _written(self, written: Written, operation: str, requestid: str | None, by: str) -> bytes:
         name = written.entity.name
-        if len(self.applied) >= APPLIED_MAX:
-            del self.applied[: APPLIED_MAX // 2]
-        self.applied.append(Applied(operation, name, str(written.id), requestid, by))
+        self._note(operation, name, str(written.id), requestid, by)
         self.on_change(self.realm_id, written.changes)
         if written.row is None:
+            if name == "Attachable":
+                self.files.remove(written.id)
             record = encode({"domain": "QBO", "status": "Deleted", "Id": str(written.id)})
         else:
             record = documents.render(self.books, name, written.row)
         return b'"%b":%b' % (written.entity.wrapper.encode(), record)
+
+    def _note(
+        self, operation: str, entity: str, number: str, requestid: str | None, by: str
+    ) -> None:
+        if len(self.applied) >= APPLIED_MAX:
+            del self.applied[: APPLIED_MAX // 2]
+        self.applied.append(Applied(operation, entity, number, requestid, by))
 
     def _once(self, key: str | None, work: Callable[[], bytes]) -> bytes:
         """Carries out `work`, or gives the first answer to the same key again."""

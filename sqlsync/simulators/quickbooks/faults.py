@@ -27,6 +27,7 @@ MESSAGES: dict[str, str] = {
     "2090": "Invalid Number",
     "2130": "Invalid Request Id Format",
     "2140": "Invalid Amount",
+    "2150": "Invalid Percentage",
     "2160": "Invalid Quantity",
     "2170": "Invalid Enumeration",
     "2190": "Invalid Date Range",

@@ -55,7 +55,9 @@ def _amount(row: Doc, detail: Doc, quantity: str = "Qty") -> int:
         raise faults.missing("Amount")
     price, count = detail.get("UnitPrice"), detail.get(quantity)
     cents = to_cents(amount)
-    if price is not None and count is not None:
+    if cents and price == 0 and count == 0:  # as python-quickbooks says that there is neither
+        del detail["UnitPrice"], detail[quantity]
+    elif price is not None and count is not None:
         product = Decimal(price) * Decimal(count)
         if to_cents(product) != cents:
             raise faults.wrong_amount(amount)

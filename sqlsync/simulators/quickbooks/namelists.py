@@ -56,7 +56,7 @@ def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) ->
     if entity not in _WITHOUT_ACTIVE:
         doc.setdefault("Active", True)
     if entity in PARTIES:
-        _party(entity, doc, row)
+        _party(entity, doc, row, options)
     elif entity == "Item":
         _item(doc)
     elif entity == "Account":
@@ -99,10 +99,12 @@ def _parent(books: Books, entity: str, doc: Doc, row: Row) -> int:
     return parent
 
 
-def _party(entity: str, doc: Doc, row: Row) -> None:
+def _party(entity: str, doc: Doc, row: Row, options: Options) -> None:
     if not doc.get("DisplayName"):
         parts = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")
         doc["DisplayName"] = " ".join(doc[part] for part in parts if doc.get(part))
+    if not doc["DisplayName"] and options.company_name_is_enough:
+        doc["DisplayName"] = doc.get("CompanyName", "")
     if not doc["DisplayName"]:
         raise Fault("6080", "At least one of the name elements is required.")
     if entity == "Employee" and not (doc.get("GivenName") or doc.get("FamilyName")):

@@ -76,6 +76,7 @@ class Tokens:
     expires_in: int
     refresh_expires_in: int
     hard_expires_in: int
+    grant: Grant
 
 
 @dataclass(slots=True)
@@ -187,4 +188,5 @@ class Authority:
             self.options.access_token_seconds,
             max(0, self.refresh[refresh_token].ends - now),
             max(0, grant.since + self.options.refresh_hard_seconds - now),
+            grant,
         )

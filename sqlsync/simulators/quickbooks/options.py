@@ -37,10 +37,19 @@ class Options:
     requestid_max_batch: int = 36
     batch_items_max: int = 30
 
+    # -- files -------------------------------------------------------------------------------
+    file_bytes_max: int = 104_857_600
+    file_endings: tuple[str, ...] = (
+        *("ai", "csv", "doc", "docx", "eps", "gif", "jpeg", "jpg", "ods", "pdf", "png"),
+        *("rtf", "tif", "txt", "xls", "xlsx", "xml"),
+    )
+    file_link_seconds: int = 900  # how long TempDownloadUri works after it was given out
+
     # -- writes ------------------------------------------------------------------------------
     sparse_null: str = "ignored"  # null in a sparse update: "ignored" | "clears"
     sparse_merges_objects: bool = False  # a sent address is merged into the stored one
     full_update_keeps: tuple[str, ...] = ("Active", "CurrencyRef", "DocNumber", "TxnDate", "Type")
+    company_name_is_enough: bool = False  # CompanyName alone names a customer or vendor
     deleted_suffix: str = " (deleted)"
     inactive_reference_code: str = "2500"  # "2500" | "610"
     enforce_line_types: bool = True  # detail types of other forms are refused
@@ -62,7 +71,7 @@ class Options:
     cdc_days: int = 30
     cdc_max: int = 1000
     cdc_drops: str = "newest"  # which changes are missing from a full answer: "newest" | "oldest"
-    cdc_too_old_code: str = "2190"
+    cdc_too_old_code: str | None = "2190"  # None: answered with what the look-back holds
     cdc_inactive: str = "record"  # deactivated names come as "record" or as "tombstone"
 
     # -- webhooks ----------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company
 from sqlsync.simulators.quickbooks.generate import generate
 from sqlsync.simulators.quickbooks.limits import Limiter
-from sqlsync.simulators.quickbooks.oauth import Authority
+from sqlsync.simulators.quickbooks.oauth import ACCOUNTING, Authority
+from sqlsync.simulators.quickbooks.openid import Signer
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.webhooks import Sender
@@ -45,6 +46,7 @@ class Service:
         self.options = options or Options()
         self.clock = clock or SimulatedClock()
         self.authority = Authority(self.options, self.clock)
+        self.signer = Signer()
         self.companies: dict[str, Company] = {}
         self.refresh_tokens: dict[str, str] = {}  # the first of each company
         self.troubles = Troubles()
@@ -75,7 +77,8 @@ class Service:
         if grant is None:
             raise faults.token_expired()
         company = self.companies.get(realm)
-        if company is None or grant.realm_id != realm:
+        may = ACCOUNTING in grant.scope.split() and grant.realm_id == realm
+        if company is None or not may:
             raise faults.wrong_company()
         limiter = self._limiters.setdefault(realm, Limiter(self.options))
         if not limiter.admit(self.clock.monotonic(), is_batch=is_batch):

@@ -21,6 +21,10 @@ def classify(method: str, path: str, params: Mapping[str, str], body: Any) -> Se
             at = words.index("from") + 1 if "from" in words else len(words)
             entity = words[at] if at < len(words) and words[at] in entity_by_word() else ""
         return Seen(method, path, entity, first)
+    if first in ("upload", "download"):
+        return Seen(method, path, "attachable", first)
+    if first == "taxservice":
+        return Seen(method, path, first, "create")
     if method == "GET":
         return Seen(method, path, first, "pdf" if parts[-1] == "pdf" else "read")
     if parts[-1] == "send":

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company, parse_body
@@ -39,7 +39,9 @@ def data_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
         params = dict(request.query_params)
         body, broken = _parsed(request, path, raw)
         seen = classify(request.method, path, params, body)
-        call = _Call(service, request, seen, path, params, body, broken)
+        call = _Call(
+            service, request, seen, path, params, raw if path == "/upload" else body, broken
+        )
         return await spoiled(service, request, seen, call.answer, params.get("requestid"))
 
     return endpoint
@@ -65,13 +67,33 @@ def entitlements_endpoint(service: Service) -> Callable[[Request], Awaitable[Res
     return endpoint
 
 
+def file_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    """The bytes behind a short-lived link, for whoever has it: it asks for no token."""
+
+    async def endpoint(request: Request) -> Response:
+        seen = Seen("GET", request.url.path, "file", "read")
+
+        def answer() -> Response:
+            company = service.companies.get(request.path_params["realm"])
+            held = company.files.fetch(request.path_params["token"]) if company else None
+            if held is None:
+                return PlainTextResponse("Access Denied: the link has expired", 403)
+            name = quote(held.name)
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+            return Response(held.data, media_type=held.content_type, headers=headers)
+
+        return await spoiled(service, request, seen, answer)
+
+    return endpoint
+
+
 def _parsed(request: Request, path: str, raw: bytes) -> tuple[Any, Fault | None]:
     """The body as JSON (or text, for a query), or the Fault to answer later."""
     if request.method != "POST":
         return None, None
     if path.startswith("/query"):
         return raw.decode("utf-8", "replace"), None
-    if path.endswith("/send"):
+    if path.endswith("/send") or path == "/upload":
         return None, None
     content_type = request.headers.get("content-type", "application/json")
     if "json" not in content_type and not raw.lstrip().startswith((b"{", b"[")):
@@ -194,6 +216,14 @@ class _Call:
             return company.cdc(self.params.get("entities", ""), self.params.get("changedSince", ""))
         if operation == "batch":
             return company.batch(self.body, self.params.get("requestid"))
+        company.files.origin = str(self.request.base_url).rstrip("/")
+        if operation == "upload":
+            kind = self.request.headers.get("content-type", "")
+            return company.upload(kind, self.body, self.params.get("requestid"))
+        if operation == "download":
+            return PlainTextResponse(company.download(self.parts[-1]))
+        if self.parts == ["taxservice", "taxcode"] and self.request.method == "POST":
+            return company.tax_service(self.body, self.params.get("requestid"))
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None
@@ -233,7 +263,7 @@ class _Call:
             return Response(form_pdf(entity.name, row), media_type="application/pdf")
         if len(self.parts) == 1:
             return company.read(entity, "1") if entity.name == "Preferences" else None
-        return company.read(entity, self.parts[1])
+        return company.read(entity, self.parts[1], self.params.get("include", ""))
 
 
 def _bearer(request: Request) -> str | None:

@@ -12,11 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from sqlsync.simulators.quickbooks.oauth import SCOPES, OAuthError, Tokens
+from sqlsync.simulators.quickbooks.openid import user_info
 from sqlsync.simulators.quickbooks.service import Service
 from sqlsync.simulators.quickbooks.values import DECODER
 from sqlsync.simulators.quickbooks.web_data import spoiled
 from sqlsync.simulators.trouble import Seen
 
+CODE = "authorization_code"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _PAGE = """<!doctype html><title>Connect</title>
@@ -94,7 +96,8 @@ def token_endpoint(service: Service) -> Endpoint:
         def work() -> Response:
             try:
                 client = service.authority.check_client(*_client(request, form))
-                return _issued(request, _tokens(service, client, grant_type, form))
+                tokens = _tokens(service, client, grant_type, form)
+                return _issued(service, request, tokens, is_first=grant_type == CODE)
             except OAuthError as error:
                 return _error(error)
 
@@ -104,14 +107,14 @@ def token_endpoint(service: Service) -> Endpoint:
 
 
 def _tokens(service: Service, client: str, grant_type: str, form: dict[str, str]) -> Tokens:
-    if grant_type == "authorization_code" and form.get("code"):
+    if grant_type == CODE and form.get("code"):
         return service.authority.exchange(client, form["code"], form.get("redirect_uri", ""))
     if grant_type == "refresh_token" and form.get("refresh_token"):
         return service.authority.renew(client, form["refresh_token"])
     raise OAuthError(400, "invalid_request")
 
 
-def _issued(request: Request, tokens: Tokens) -> Response:
+def _issued(service: Service, request: Request, tokens: Tokens, *, is_first: bool) -> Response:
     answer: dict[str, object] = {
         "token_type": "bearer",
         "expires_in": tokens.expires_in,
@@ -121,6 +124,11 @@ def _issued(request: Request, tokens: Tokens) -> Response:
     }
     if request.headers.get("x-include-refresh-token-hard-expires-in", "").lower() == "true":
         answer["x_refresh_token_hard_expires_in"] = tokens.hard_expires_in
+    grant = tokens.grant
+    if is_first and "openid" in grant.scope.split():
+        answer["id_token"] = service.signer.id_token(
+            _issuer(request), str(grant.client_id), grant.realm_id, service.clock.epoch()
+        )
     return JSONResponse(answer, headers={"Cache-Control": "no-cache, no-store"})
 
 
@@ -182,21 +190,28 @@ def userinfo_endpoint(service: Service) -> Endpoint:
             grant = service.authority.holder(token) if kind.lower() == "bearer" else None
             if grant is None:
                 return JSONResponse({"error": "invalid_token"}, 401)
-            return JSONResponse(
-                {
-                    "sub": "b053d994-07d5-468d-b7ee-22e349d2e739",
-                    "email": "office@lakesidebikes.example",
-                    "emailVerified": True,
-                    "givenName": "Mara",
-                    "familyName": "Ostrow",
-                    "phoneNumber": "+1 4155550100",
-                    "phoneNumberVerified": False,
-                }
-            )
+            about = user_info(grant.scope)
+            if about is None:
+                return JSONResponse({"error": "insufficient_scope"}, 403)
+            return JSONResponse(about)
 
         return await spoiled(service, request, seen, work)
 
     return endpoint
+
+
+def jwks_endpoint(service: Service) -> Endpoint:
+    """The key that id_tokens are signed with."""
+
+    async def endpoint(request: Request) -> Response:
+        seen = Seen(request.method, request.url.path, "", "jwks")
+        return await spoiled(service, request, seen, lambda: JSONResponse(service.signer.key_set()))
+
+    return endpoint
+
+
+def _issuer(request: Request) -> str:
+    return f"{str(request.base_url).rstrip('/')}/op/v1"
 
 
 def discovery_endpoint(service: Service) -> Endpoint:
@@ -204,7 +219,7 @@ def discovery_endpoint(service: Service) -> Endpoint:
         base = str(request.base_url).rstrip("/")
         return JSONResponse(
             {
-                "issuer": f"{base}/op/v1",
+                "issuer": _issuer(request),
                 "authorization_endpoint": f"{base}/connect/oauth2",
                 "token_endpoint": f"{base}/oauth2/v1/tokens/bearer",
                 "userinfo_endpoint": f"{base}/v1/openid_connect/userinfo",

@@ -139,15 +139,19 @@ class Writer:
 
         return self._within(work, entity)
 
+    def check_open(self, entity: Entity | None) -> None:
+        """Raises 6190 or 5030 where the subscription or the plan forbids the write."""
+        if self.options.write_refused == "6190":
+            raise faults.subscription_ended()
+        if entity is not None and entity.name in self.options.features_missing:
+            raise faults.feature_missing(entity.name)
+
     # -- how each is done ------------------------------------------------------------------------
 
     def _within(
         self, work: Callable[[Unit], Row], entity: Entity | None = None, *, gone: bool = False
     ) -> Written:
-        if self.options.write_refused == "6190":
-            raise faults.subscription_ended()
-        if entity is not None and entity.name in self.options.features_missing:
-            raise faults.feature_missing(entity.name)
+        self.check_open(entity)
         unit = Unit(self.books, self.now)
         try:
             row = work(unit)

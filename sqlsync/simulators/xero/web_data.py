@@ -56,6 +56,8 @@ class _Exchange:
         self.request = request
         path = "/" + request.path_params["path"].strip("/")
         parts = tuple(unquote(part) for part in path.split("/") if part)
+        if parts and parts[0] == "Organisations":  # as many clients call it; Xero takes both
+            parts = ("Organisation", *parts[1:])
         params = {name.lower(): value for name, value in request.query_params.items()}
         headers = request.headers
         self.tenant_id = headers.get("xero-tenant-id")

@@ -43,6 +43,47 @@ async def test_a_change_made_while_the_history_is_read_is_caught_up(migrated_url
             await w.assert_same(["customer"])
 
 
+async def test_a_history_asked_for_while_a_page_commits_is_read_anew(migrated_url: str) -> None:
+    """The page and the request want the same two rows, the request first."""
+    waiting = (
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+        " and application_name = {})"
+    )
+    job = (
+        "(select 'sqlsync worker job ' || id from sqlsync_jobs.procrastinate_jobs"
+        " where args ->> 'table' = 'customer' and status = 'doing')"
+    )
+    async with world(migrated_url) as w:
+        await w.session.execute("reset role")  # to see what the others wait for
+        await w.control("trouble", kind="slow", seconds=0.7, match={"entity": "customer"}, times=3)
+        async with working(w):
+            await w.until(
+                f"select state = 'backfilling' from {SCHEMA}._sync_cdc where object = 'customer'"
+            )
+            async with await connect_engine(migrated_url) as holder:
+                async with holder.transaction():
+                    await holder.execute(
+                        f"select from {SCHEMA}._sync_cdc where object = 'customer'"
+                        " for update".encode()
+                    )
+                    asking = asyncio.create_task(_request(migrated_url))
+                    await w.until(waiting.format("'asking'"))
+                    await w.until(waiting.format(job))
+                assert "customer" in await asking
+            await w.live()
+            await w.assert_same(["customer"])
+
+
+async def _request(url: str) -> list[str]:
+    async with await connect_engine(url) as session:
+        # Of two that wait for each other the one that looks first gives up: let it be this one.
+        await session.execute(
+            "reset role; set deadlock_timeout = '10ms'; set application_name = 'asking';"
+            " set role sqlsync_engine"
+        )
+        return await request_backfill(session, "books")
+
+
 async def test_without_webhooks_polling_converges(migrated_url: str) -> None:
     async with world(migrated_url) as w, working(w):
         await w.live()

@@ -400,3 +400,46 @@ def test_pages_of_a_thousand_are_served_fast(sim: Simulator) -> None:
         assert status == 200
         assert body.count(b'"DocNumber"') == 1000
     assert time.process_time() - started < 3  # six thousand objects; usually a fifth of that
+
+
+# -- files and tax codes -------------------------------------------------------------------------
+
+
+def test_a_file_goes_up_and_comes_down_by_both_its_links(sim: Simulator) -> None:
+    access = token(sim, sim.new_refresh_token())[1]["access_token"]
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="file_content_01"; filename="a.csv"\r\n'
+        b"Content-Type: text/csv\r\n\r\n1;2\r\n\xff\r\n--b--\r\n"
+    )
+    headers = {"Authorization": f"Bearer {access}", "Accept": "application/json"}
+    base = f"/v3/company/{sim.realm_id}"
+    status, _, answer = raw(
+        sim,
+        "POST",
+        f"{base}/upload?minorversion=75",
+        body,
+        Content_Type="multipart/form-data; boundary=b",
+        **headers,
+    )
+    assert status == 200
+    record = decode(answer)["AttachableResponse"][0]["Attachable"]
+    status, _, link = raw(sim, "GET", f"{base}/download/{record['Id']}", **headers)
+    for address in (link.decode(), record["TempDownloadUri"]):
+        assert address.startswith(sim.base_url)
+        status, found, data = raw(sim, "GET", address.removeprefix(sim.base_url))
+        assert (status, data, found["content-type"]) == (
+            200,
+            b"1;2\r\n\xff",
+            "text/csv; charset=utf-8",
+        )
+    assert raw(sim, "GET", f"/files/{sim.realm_id}/guessed")[0] == 403
+    assert sim.requests()["upload.attachable"] == 1
+
+
+def test_a_tax_code_is_made_at_its_address(sim: Simulator) -> None:
+    rate = {"TaxRateName": "Harbor", "RateValue": 1, "TaxAgencyId": "1"}
+    body = {"TaxCode": "Harbor zone", "TaxRateDetails": [rate]}
+    status, answer = sim.call("POST", "/taxservice/taxcode", body)
+    assert (status, answer["TaxCode"]) == (200, "Harbor zone")
+    assert sim.record("TaxCode", answer["TaxCodeId"])["Name"] == "Harbor zone"
+    assert sim.call("POST", "/taxservice/taxcode", body)[0] == 400
