@@ -18,8 +18,16 @@ from procrastinate import App
 from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
-from backfill.jobs import enqueue_backfill, enqueue_poll, enqueue_reap
+from backfill.jobs import (
+    enqueue_backfill,
+    enqueue_poll,
+    enqueue_reap,
+    enqueue_report,
+    report_key,
+)
 from backfill.options import Engine
+from backfill.report_schedule import reports_due
+from backfill.reports import forget_old_reports, report_runs
 from backfill.schedule import (
     ObjectState,
     backfills_due,
@@ -118,6 +126,7 @@ class Leader:
                 state = await self._settle_state(session, connection, rows)
                 await self._histories(connection, rows, busy)
                 await self._rereads(session, connection, rows)
+                await self._reports(session, connection, rows, state, busy)
                 if state is not None:
                     self._pace(connection, rows)
         for gone in set(self._known) - {c.id for c in connections}:
@@ -181,6 +190,27 @@ class Leader:
         if due:
             async with session.transaction():
                 await want_history(session, connection, due)
+
+    async def _reports(
+        self,
+        session: EngineConnection,
+        connection: Connection,
+        rows: list[ObjectRow],
+        state: str,
+        busy: set[str],
+    ) -> None:
+        """Enqueues what is due of the reports, or was asked for."""
+        options = self._engine.options
+        due = reports_due(
+            await report_runs(session, connection),
+            _now(),
+            options.report_pace,
+            live=options.reports and state == "live",
+            last_change=max((r.last_change_at for r in rows if r.last_change_at), default=None),
+        )
+        wanted = [run_id for run_id in due if report_key(connection.id, run_id) not in busy]
+        for place, run_id in enumerate(wanted):
+            await enqueue_report(self._app, connection.id, run_id, place=place)
 
     def _pace(self, connection: Connection, rows: list[ObjectRow]) -> None:
         """Keeps the connection's regular poll at the interval its activity calls for."""
@@ -256,8 +286,13 @@ class Leader:
                     "delete from sqlsync.inbox where state <> 'new' and handled_at < now() - %s",
                     [self._engine.options.keep_inbox],
                 )
+                for connection in await active_connections(session):
+                    if await object_rows(session, connection):
+                        await forget_old_reports(
+                            session, connection, self._engine.options.keep_reports
+                        )
         except Exception:
-            log.exception("Old webhook deliveries could not be deleted")
+            log.exception("Old webhook deliveries and reports could not be deleted")
 
 
 def _now() -> datetime:

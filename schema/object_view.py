@@ -51,7 +51,7 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
     comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
-select {', '.join(_SHOWN)}
+select {", ".join(_SHOWN)}
 from (values
 {values}
 ) o ({names})

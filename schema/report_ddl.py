@@ -1,37 +1,16 @@
 """The SQL of reports: their tables, `_sync_report`, and a function over the stored runs. Pure.
 
-Every report's table begins with the same columns; its own follow. `_sync_report` has one row a
-stored run: what was asked, how it stands, what the provider said of the whole. Everything here
-is safe to run again and adds only; the functions behind the tables come with migration
+Every report's table begins with the columns of sqlsync.report_row; its own follow. `_sync_report`
+has one row a stored run: what was asked, how it stands, what the provider said of the whole.
+What is there is added to and never dropped; the functions behind the tables come with migration
 0004_reports.
 """
 
 from __future__ import annotations
 
 from schema.ddl import READER, WRITER, literal, quote
-from schema.model import Catalog, ColumnType
+from schema.model import Catalog
 from schema.report_model import ParameterKind, ReportSpec
-
-# (name, definition, comment), in table order.
-COMMON = (
-    ("run_id", "bigint not null", "The stored run the row belongs to: _sync_report.id"),
-    ("row_number", "integer not null", "Place of the row in the report, from 1"),
-    ("period_start", "date", "First day of the period, as the provider says it"),
-    ("period_end", "date", "Last day of the period, as the provider says it"),
-    ("accounting_method", "text", "Cash or Accrual"),
-    ("currency", "text", "Currency of the report"),
-    ("as_of", "timestamptz", "When the provider computed it"),
-    ("parameters", "jsonb", "What the report was asked with"),
-    ("section", "text[]", "Titles of the sections the row lies in, outermost first"),
-    ("section_ids", "text[]", "Their keys (accounts, customers), where they have any"),
-    ("depth", "integer", "How many sections are around the row, its own not counted"),
-    ("row_type", "text", "section (a heading), data, summary (a sum of other rows) or header"),
-    ("row_group", "text", "The provider's word for the kind of section: Income, NetIncome"),
-    ("label", "text", "The first cell"),
-    ("label_id", "text", "Key of what the first cell names"),
-    ("cells", "jsonb", "The row's other cells by title of their column; amounts are numbers"),
-    ("raw", "jsonb", "The row's cells as the provider gave them"),
-)
 
 REPORT_GUARD = "00_sqlsync_report"
 
@@ -100,26 +79,31 @@ def report_bookkeeping_ddl(schema_name: str) -> list[str]:
     return made
 
 
-def report_ddl(catalog: Catalog, spec: ReportSpec, schema_name: str) -> list[str]:
+def report_ddl(
+    catalog: Catalog, spec: ReportSpec, schema_name: str, *, exists: bool = False
+) -> list[str]:
     """A report's table, or the columns it lacks; its guard, its function, its parameters."""
     table = quote(schema_name, spec.table)
-    columns = [*COMMON, *((n, _sql_type(t), c) for n, t, c in spec.table_columns)]
-    body = ",\n".join(f"    {quote(name)} {kind}" for name, kind, _ in columns)
+    own = "".join(f"    {quote(n)} {kind.value},\n" for n, kind, _ in spec.table_columns)
+    make = (
+        f"create table {table} (\n    like sqlsync.report_row including comments,\n{own}"
+        "    primary key (run_id, row_number)\n)"
+    )
+    complete = [
+        f"alter table {table} add column if not exists {quote(name)} {kind.value}"
+        for name, kind, _ in spec.table_columns
+    ]
     guard = (
         f"create or replace trigger {quote(REPORT_GUARD)}"
         f" before insert or update or delete or truncate on {table} for each statement"
         f" execute function sqlsync.report_guard({literal(catalog.title)}, {literal(spec.name)})"
     )
     return [
-        f"create table if not exists {table} (\n{body},\n    primary key (run_id, row_number)\n)",
-        *(
-            f"alter table {table} add column if not exists {quote(name)} {_sql_type(kind)}"
-            for name, kind, _ in spec.table_columns
-        ),
+        *(complete if exists else [make]),
         f"comment on table {table} is {literal(_table_comment(catalog, spec))}",
         *(
             f"comment on column {quote(schema_name, spec.table, name)} is {literal(comment)}"
-            for name, _, comment in columns
+            for name, _, comment in spec.table_columns
         ),
         guard,
         f"alter table {table} enable always trigger {quote(REPORT_GUARD)}",
@@ -193,10 +177,6 @@ def parameter_rows(spec: ReportSpec, schema_name: str) -> list[str]:
         f" most, references_table, comment) values\n{rows}"
     )
     return [*statements, insert]
-
-
-def _sql_type(kind: ColumnType) -> str:
-    return kind.value
 
 
 def _or_null(text: str | None) -> str:

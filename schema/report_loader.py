@@ -21,7 +21,7 @@ from schema.report_model import (
 
 _FORMS = ("rows", "contacts", "list")
 
-# Columns that every report's table has; see schema.report_ddl.
+# The columns of sqlsync.report_row (migration 0004_reports), which every report's table has.
 COMMON_COLUMNS = (
     *("run_id", "row_number", "period_start", "period_end", "accounting_method", "currency"),
     *("as_of", "parameters", "section", "section_ids", "depth", "row_type", "row_group"),

@@ -5,6 +5,44 @@
 
 set local role sqlsync_engine;
 
+-- What the table of every report begins with; holds no rows itself.
+create table sqlsync.report_row (
+    run_id bigint not null,
+    row_number integer not null,
+    period_start date,
+    period_end date,
+    accounting_method text,
+    currency text,
+    as_of timestamptz,
+    parameters jsonb,
+    section text[],
+    section_ids text[],
+    depth integer,
+    row_type text,
+    row_group text,
+    label text,
+    label_id text,
+    cells jsonb,
+    raw jsonb
+);
+comment on column sqlsync.report_row.run_id is 'The stored run the row belongs to: _sync_report.id';
+comment on column sqlsync.report_row.row_number is 'Place of the row in the report, from 1';
+comment on column sqlsync.report_row.period_start is 'First day of the period, as the provider says it';
+comment on column sqlsync.report_row.period_end is 'Last day of the period, as the provider says it';
+comment on column sqlsync.report_row.accounting_method is 'Cash or Accrual';
+comment on column sqlsync.report_row.currency is 'Currency of the report';
+comment on column sqlsync.report_row.as_of is 'When the provider computed it';
+comment on column sqlsync.report_row.parameters is 'What the report was asked with';
+comment on column sqlsync.report_row.section is 'Titles of the sections the row lies in, outermost first';
+comment on column sqlsync.report_row.section_ids is 'Their keys (accounts, customers), where they have any';
+comment on column sqlsync.report_row.depth is 'How many sections are around the row, its own not counted';
+comment on column sqlsync.report_row.row_type is 'section (a heading), data, summary (a sum of other rows) or header';
+comment on column sqlsync.report_row.row_group is 'The provider''s word for the kind of section: Income, NetIncome';
+comment on column sqlsync.report_row.label is 'The first cell';
+comment on column sqlsync.report_row.label_id is 'Key of what the first cell names';
+comment on column sqlsync.report_row.cells is 'The row''s other cells by title of their column; amounts are numbers';
+comment on column sqlsync.report_row.raw is 'The row''s cells as the provider gave them';
+
 -- A report is computed by the provider, so nobody writes to its table. Arguments: the title of
 -- the provider, the name of the report.
 create function sqlsync.report_guard() returns trigger language plpgsql

@@ -16,6 +16,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 from sqlsync.cli.books import backfill, connect, migrate, status
 from sqlsync.cli.demo import demo
 from sqlsync.cli.people import add_user, psql
+from sqlsync.cli.reports import report
 from sqlsync.cli.running import proxy, simulate, up, web, worker
 from sqlsync.errors import ConfigError, SqlsyncError
 
@@ -34,6 +35,7 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(report)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
 user.command("add")(add_user)
 app.add_typer(user, name="user")

@@ -16,8 +16,10 @@ from schema.ddl import bookkeeping_ddl, column_rows, quote, schema_ddl
 from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Fill, fill_from_raw, find_drift
 from schema.model import Catalog, ObjectSpec
 from schema.object_view import object_view_ddl
+from schema.report_ddl import report_bookkeeping_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.reports import install_reports
 
 _LOCK_KEY = 0x73716C_696E7374  # "sql", "inst"
 _PAGE_ROWS = 1000
@@ -60,9 +62,13 @@ async def install(
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
         await _bring_up(connection, catalog, specs, drift, schema_name, connection_id)
+        reports_made = await install_reports(connection, catalog, schema_name, connection_id)
         path_set, warnings = await _set_search_path(connection, schema_name, connection_id)
     return InstallReport(
-        tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
+        (*drift.tables_made, *reports_made),
+        tuple(drift.columns_added),
+        path_set,
+        tuple(warnings),
     )
 
 
@@ -116,6 +122,7 @@ async def _bring_up(
     if not changed and not drift.statements:
         return
     await _run(connection, bookkeeping_ddl(schema_name))
+    await _run(connection, report_bookkeeping_ddl(schema_name))
     await _run(connection, object_view_ddl(catalog, schema_name))
     await _run(connection, drift.statements)
     for spec in specs:

@@ -12,19 +12,15 @@ from typing import Any
 
 import msgspec
 
-from schema.ddl import quote
 from schema.model import Catalog
-from schema.report_ddl import report_bookkeeping_ddl, report_ddl
+from schema.object_view import object_view_ddl
+from schema.report_ddl import REPORT_GUARD, report_bookkeeping_ddl, report_ddl
 from schema.report_model import Report, ReportSpec
 from schema.report_rows import RUN_COLUMNS, headings_json, own_columns, table_rows
 from sqlsync.database import EngineConnection, sql
+from sqlsync.errors import ConfigError
 
 _APPLIED = "_reports"  # stands for all of them in sqlsync.applied_object; no table has the name
-
-
-async def install_report_bookkeeping(connection: EngineConnection, schema_name: str) -> None:
-    """`_sync_report` and what belongs to it; the view `_sync_object` shows them."""
-    await connection.execute(";\n".join(report_bookkeeping_ddl(schema_name)).encode())
 
 
 async def install_reports(
@@ -32,26 +28,24 @@ async def install_reports(
 ) -> list[str]:
     """Makes or completes the tables and functions of all reports; returns the tables made.
 
-    To be called in the installer's transaction, behind the view `_sync_object`. With the same
-    catalog as last time it changes nothing.
+    To be called in the installer's transaction, when `_sync_cdc` is there. With the same catalog
+    as last time it changes nothing. Raises ConfigError where something else has a table's name.
     """
     if not catalog.reports:
         return []
     digest = sha256(repr(catalog.reports).encode()).hexdigest()
+    there, guarded = await _tables_there(connection, catalog, schema_name)
     found = await connection.execute(
         "select catalog_hash from sqlsync.applied_object"
         " where connection_id = %s and table_name = %s",
         [connection_id, _APPLIED],
     )
-    if (await found.fetchone()) == (digest,):
+    if guarded == len(catalog.reports) and await found.fetchone() == (digest,):
         return []
-    known = await connection.execute(
-        "select relname from pg_class where relnamespace = %s::regnamespace and relkind = 'r'",
-        [quote(schema_name)],
-    )
-    there = {str(row[0]) for row in await known.fetchall()}
+    statements = [*report_bookkeeping_ddl(schema_name), *object_view_ddl(catalog, schema_name)]
+    await connection.execute(";\n".join(statements).encode())
     for spec in catalog.reports:
-        statements = report_ddl(catalog, spec, schema_name)
+        statements = report_ddl(catalog, spec, schema_name, exists=spec.table in there)
         await connection.execute(";\n".join(statements).encode())
         if spec.scheduled:
             await _want(connection, spec, schema_name)
@@ -62,6 +56,29 @@ async def install_reports(
         [connection_id, _APPLIED, digest],
     )
     return [spec.table for spec in catalog.reports if spec.table not in there]
+
+
+async def _tables_there(
+    connection: EngineConnection, catalog: Catalog, schema_name: str
+) -> tuple[set[str], int]:
+    """The tables there are, and how many of them the guard watches. Raises ConfigError."""
+    found = await connection.execute(
+        "select c.relname, c.relkind = 'r' and exists (select from pg_attribute a"
+        "  where a.attrelid = c.oid and a.attname = 'run_id' and not a.attisdropped)"
+        "  and pg_get_userbyid(c.relowner) = current_user,"
+        " exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = %s"
+        "  and t.tgenabled = 'A')"
+        " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = %s and c.relname = any(%s)",
+        [REPORT_GUARD, schema_name, [spec.table for spec in catalog.reports]],
+    )
+    rows = await found.fetchall()
+    if strange := sorted(name for name, ours, _ in rows if not ours):
+        raise ConfigError(
+            f"{schema_name}.{strange[0]} is there and is not sqlsync's; a report has that name.",
+            hint="Rename it or drop it, or give the connection a schema of its own.",
+        )
+    return {name for name, _, _ in rows}, sum(guarded for _, _, guarded in rows)
 
 
 async def _want(connection: EngineConnection, spec: ReportSpec, schema_name: str) -> None:
@@ -98,9 +115,7 @@ async def store_report(
     To be called in a transaction, in the engine's role.
     """
     table = sql.Identifier(schema_name, spec.table)
-    await connection.execute(
-        sql.SQL("delete from {} where run_id = %s").format(table), [run_id]
-    )
+    await connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
     run = (
         run_id,
         report.period_start,
