@@ -388,7 +388,7 @@ def _problem(response: HttpResponse) -> str:
 def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
