@@ -181,6 +181,7 @@ def _object(provider: str, file_name: str, reader: Reader, null_id: str | None) 
         duplicate_column=reader.one_of("duplicate_column", sorted(columns), default=None),
         version_column=next((c for c in _VERSIONS if c in columns), None),
         null_id=null_id,
+        enabled=reader.boolean("enabled", default=True),
         extra=_extra(reader),
     )
     reader.close()

@@ -6,7 +6,7 @@ what may be written, and how changes come. Where an object stands is `_sync_cdc`
 
 from __future__ import annotations
 
-from schema.ddl import READER, literal, quote
+from schema.ddl import ADMIN, READER, literal, quote
 from schema.model import Catalog, DeleteMeans, ObjectSpec, OtherSpec
 
 COLUMNS = (
@@ -25,13 +25,6 @@ COLUMNS = (
     ("note", "text"),
     ("function", "text"),
 )
-# The view's columns stay in their order, for what is built on them: new ones come last.
-_SHOWN = (
-    *(f"o.{name}" for name, _ in COLUMNS[:13]),
-    "coalesce(c.state, r.state) as state",
-    "coalesce(c.error, r.error) as error",
-    *(f"o.{name}" for name, _ in COLUMNS[13:]),
-)
 
 
 def object_rows(catalog: Catalog) -> list[dict[str, object]]:
@@ -48,17 +41,26 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
         for row in object_rows(catalog)
     )
     names = ", ".join(name for name, _ in COLUMNS)
+    # The columns stay in their order, for what is built on the view: new ones come last.
+    known = ", ".join(f"o.{name}" for name, _ in COLUMNS[:13])
     comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
-select {", ".join(_SHOWN)}
+select {known}, coalesce(c.state, r.state) as state, coalesce(c.error, r.error) as error,
+    case when coalesce(c.object, r.report) is not null then not exists (
+        select from sqlsync.off f join sqlsync.connection k on k.id = f.connection_id
+        where k.schema_name = {literal(schema_name)} and f.table_name = o.table_name
+        and f.column_name = '') end as enabled, o.function
 from (values
 {values}
 ) o ({names})
 left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name
 left join {quote(schema_name)}._sync_report r on r.report = o.name and r.is_default""",
+        f"""create or replace trigger chosen instead of update on {view}
+    for each row execute function sqlsync.object_chosen()""",
         f"comment on view {view} is {literal(comment)}",
         f"grant select on {view} to {READER}",
+        f"grant update (enabled) on {view} to {ADMIN}",
     ]
 
 

@@ -72,8 +72,8 @@ class Reader:
             self.fault(key, f"must be at least 1, not {value}")
         return value
 
-    def boolean(self, key: str) -> bool:
-        return bool(self.take(key, bool, False))
+    def boolean(self, key: str, *, default: bool = False) -> bool:
+        return bool(self.take(key, bool, default))
 
     def texts(
         self,

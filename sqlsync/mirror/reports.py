@@ -20,7 +20,7 @@ from schema.report_rows import RUN_COLUMNS, headings_json, own_columns, table_ro
 from sqlsync.database import EngineConnection, sql
 from sqlsync.errors import ConfigError
 
-_APPLIED = "_reports"  # stands for all of them in sqlsync.applied_object; no table has the name
+_APPLIED = "_reports"  # in sqlsync.applied_object: no table, but what all their tables stand under
 
 
 async def install_reports(
@@ -48,13 +48,14 @@ async def install_reports(
         statements = report_ddl(catalog, spec, schema_name, exists=spec.table in there)
         await connection.execute(";\n".join(statements).encode())
         if spec.scheduled:
-            await _want(connection, spec, schema_name)
+            await _want(connection, spec, schema_name, connection_id)
     await connection.execute(
-        "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash)"
-        " values (%s, %s, %s) on conflict (connection_id, table_name)"
-        " do update set catalog_hash = excluded.catalog_hash",
-        [connection_id, _APPLIED, digest],
+        "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash, children)"
+        " values (%s, %s, %s, %s) on conflict (connection_id, table_name) do update"
+        " set catalog_hash = excluded.catalog_hash, children = excluded.children",
+        [connection_id, _APPLIED, digest, [spec.table for spec in catalog.reports]],
     )
+    await connection.execute("select sqlsync.refresh_unions(%s)", [catalog.provider])
     return [spec.table for spec in catalog.reports if spec.table not in there]
 
 
@@ -81,9 +82,11 @@ async def _tables_there(
     return {name for name, _, _ in rows}, sum(guarded for _, _, guarded in rows)
 
 
-async def _want(connection: EngineConnection, spec: ReportSpec, schema_name: str) -> None:
-    """The run that is refreshed by itself. One that a person asked for with the same words is
-    that one from now on."""
+async def _want(
+    connection: EngineConnection, spec: ReportSpec, schema_name: str, connection_id: int
+) -> None:
+    """The run that is refreshed by itself, unless it is switched off. One that a person asked
+    for with the same words is that one from now on."""
     table = sql.Identifier(schema_name, "_sync_report")
     await connection.execute(
         sql.SQL(
@@ -95,10 +98,11 @@ async def _want(connection: EngineConnection, spec: ReportSpec, schema_name: str
     await connection.execute(
         sql.SQL(
             "insert into {} (report, table_name, parameters, is_default, scheduled)"
-            " values (%s, %s, %s, true, true) on conflict (report, md5(parameters::text))"
-            " do update set is_default = true"
+            " values (%s, %s, %s, true, not exists (select from sqlsync.off f"
+            "  where f.connection_id = %s and f.table_name = %s and f.column_name = ''))"
+            " on conflict (report, md5(parameters::text)) do update set is_default = true"
         ).format(table),
-        [spec.name, spec.table, _json(spec.default)],
+        [spec.name, spec.table, _json(spec.default), connection_id, spec.table],
     )
 
 

@@ -394,6 +394,39 @@ async def test_a_report_can_be_kept_fresh_on_a_schedule_of_its_own(world: World)
         await world.rows(ask, json.dumps(JANUARY), "10 seconds")
 
 
+async def test_a_report_that_is_switched_off_comes_only_when_asked_for(world: World) -> None:
+    enabled = "select enabled from quickbooks._sync_object where name = %s"
+    assert await world.value(enabled, "CashFlow") is True
+    assert await world.value(enabled, "FECReport") is None
+    switch = "select sqlsync.{}_object('the quickbooks', 'cash_flow')"
+    await world.rows(switch.format("disable"))
+    scheduled = "select scheduled from quickbooks._sync_report where report = 'CashFlow'"
+    assert await world.value(scheduled) is False
+    assert await world.value(enabled, "CashFlow") is False
+    await world.session.execute(
+        "update quickbooks._sync_object set enabled = true where name = 'CashFlow'"
+    )
+    assert await world.value(scheduled) is True
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="only when somebody asks"):
+        await world.rows("select sqlsync.disable_object('the quickbooks', 'fec_report')")
+
+
+async def test_the_reports_of_several_companies_are_one_view(world: World) -> None:
+    world.script.will("CashFlow", quickbooks_report(RENT))
+    async with working(world):
+        await world.computed("quickbooks", "CashFlow", **JANUARY)
+    await world.session.execute(
+        "reset role; create schema everybody authorization sqlsync_engine;"
+        " set role sqlsync_engine; select sqlsync.make_union('quickbooks', 'everybody')"
+    )
+    found = await world.rows(
+        "select connection, label, total from everybody.all_cash_flow where row_type = 'data'"
+        " and period_end = '2026-01-31' limit 1"
+    )
+    assert found == [("the quickbooks", "Rent", Decimal("100.00"))]
+    await world.rows("select sqlsync.drop_union('quickbooks', 'everybody')")
+
+
 async def test_a_view_over_the_function_outlives_a_new_version_of_it(world: World) -> None:
     world.script.will("CashFlow", quickbooks_report(RENT))
     async with working(world):

@@ -342,7 +342,62 @@ begin
     return found;
 end $$;
 
+-- A report that is switched off is no longer refreshed by itself; who asks for it gets it.
+create function sqlsync.choose_object(connection_id bigint, table_name text, enabled boolean)
+returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+    s text := (select c.schema_name from sqlsync.connection c where c.id = connection_id);
+    switched boolean;
+begin
+    if not exists (select from sqlsync.applied_object a
+            where a.connection_id = choose_object.connection_id and a.table_name = '_reports'
+            and choose_object.table_name = any(a.children)) then
+        perform sqlsync.switch_object(connection_id, table_name, enabled);
+        return;
+    end if;
+    execute format('update %I._sync_report r set scheduled = $1 where r.table_name = $2'
+        ' and r.is_default returning true', s) into switched using enabled, table_name;
+    if switched is null then
+        raise exception '"%" is a report that is computed only when somebody asks', table_name
+            using errcode = '55000',
+                  hint = format('select sqlsync.refresh_report(%L, %L, …)', s, table_name);
+    end if;
+    if enabled then
+        delete from sqlsync.off f where f.connection_id = choose_object.connection_id
+            and f.table_name = choose_object.table_name and f.column_name = '';
+    else
+        insert into sqlsync.off (connection_id, table_name) values (connection_id, table_name)
+        on conflict do nothing;
+    end if;
+    perform pg_notify('sqlsync_work', '');
+end $$;
+
+create or replace function sqlsync.enable_object(connection text, object text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform sqlsync.choose_object((sqlsync.connection_named(connection)).id, object, true);
+end $$;
+
+create or replace function sqlsync.disable_object(connection text, object text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform sqlsync.choose_object((sqlsync.connection_named(connection)).id, object, false);
+end $$;
+
+create or replace function sqlsync.object_chosen() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if new.enabled is null or old.enabled is null then
+        raise exception '"%" is not an object that is synced', old.name using errcode = '55000';
+    end if;
+    perform sqlsync.choose_object(c.id, old.table_name, new.enabled)
+    from sqlsync.connection c where c.schema_name = tg_table_schema;
+    return new;
+end $$;
+
 revoke execute on function
+    sqlsync.choose_object(bigint, text, boolean),
     sqlsync.replace_function(text, text, text, text, text),
     sqlsync.refresh_report(text, text, jsonb, interval) from public;
 grant execute on function sqlsync.refresh_report(text, text, jsonb, interval) to sqlsync_writer;
