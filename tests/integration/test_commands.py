@@ -195,6 +195,12 @@ def test_without_a_database_url_an_embedded_server_lives_as_long_as_up(
         listed = sqlsync(environment, "status", "--json")
         assert json.loads(listed.stdout) == {"connections": []}
         assert is_alive(pid)  # a second user came and went
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while sqlsync(environment, "status", "--json").returncode != 0:
+            assert time.monotonic() < deadline
+        pid = int(pid_file.read_text().split()[0])
+        assert is_alive(pid)  # `up` has started it again
     finally:
         process.terminate()
         process.wait(60)

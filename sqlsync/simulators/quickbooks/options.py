@@ -56,6 +56,8 @@ class Options:
     allow_inactive_with_balance: bool = False
     balance_raises_customer_token: bool = False  # a payment raises the customer's SyncToken
     balance_touches_customer: bool = True  # … and its LastUpdatedTime
+    balance_touches_account: bool = True  # a posting raises the account's LastUpdatedTime
+    stock_touches_item: bool = True  # a sale raises its LastUpdatedTime
     rename_reaches_forms: bool = True  # CustomerRef.name on forms follows, without a new time
     book_close_date: date | None = None  # writes dated on or before are refused
     closed_period_code: str = "6210"

@@ -119,16 +119,22 @@ async def test_a_second_install_changes_nothing(engine: EngineConnection) -> Non
     ) == len(CATALOG.objects)
 
 
-async def test_the_first_connection_is_found_without_its_schema(
+async def test_the_first_connection_is_found_first_and_the_others_after_what_is_the_users_own(
     engine: EngineConnection, migrated_url: str
 ) -> None:
     first, second = await register(engine), await register(engine, "other")
     assert (await install(engine, CATALOG, "quickbooks", first)).search_path_set
-    assert not (await install(engine, CATALOG, "other", second)).search_path_set
+    assert (await install(engine, CATALOG, "other", second)).search_path_set
     assert await value(engine, "select current_user::text") == "sqlsync_engine"
     with connect(migrated_url) as fresh:
-        assert fresh.execute("show search_path").fetchone() == ("quickbooks, public",)
+        assert fresh.execute("show search_path").fetchone() == ("quickbooks, public, other",)
         assert fresh.execute("select count(*) from invoice").fetchone() == (0,)
+        name = fresh.info.dbname
+        fresh.execute(f"alter database {name} set search_path = quickbooks, public".encode())
+        assert not (await install(engine, CATALOG, "other", second)).search_path_set
+        fresh.execute(f"alter database {name} set search_path = mine, quickbooks".encode())
+    third = await register(engine, "third")
+    assert not (await install(engine, CATALOG, "third", third)).search_path_set
 
 
 async def test_a_schema_that_is_there_already_can_be_used(engine: EngineConnection) -> None:
