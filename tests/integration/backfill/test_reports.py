@@ -403,9 +403,8 @@ async def test_a_report_that_is_switched_off_comes_only_when_asked_for(world: Wo
     scheduled = "select scheduled from quickbooks._sync_report where report = 'CashFlow'"
     assert await world.value(scheduled) is False
     assert await world.value(enabled, "CashFlow") is False
-    await world.session.execute(
-        "update quickbooks._sync_object set enabled = true where name = 'CashFlow'"
-    )
+    with connect(world.url) as person:
+        person.execute("update quickbooks._sync_object set enabled = true where name = 'CashFlow'")
     assert await world.value(scheduled) is True
     with pytest.raises(errors.ObjectNotInPrerequisiteState, match="only when somebody asks"):
         await world.rows("select sqlsync.disable_object('the quickbooks', 'fec_report')")
