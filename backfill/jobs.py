@@ -16,7 +16,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
 from backfill.bookkeeping import lock_objects, note_error
-from backfill.connections import ACTIVE, Connection, find_connection, set_connection_state
+from backfill.connections import Connection, find_connection
 from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
 from backfill.polling import poll_changes
@@ -34,6 +34,7 @@ from sqlsync.errors import (
 )
 from sqlsync.mirror.filling import fill_all
 from sqlsync.providers.base import Provider
+from sqlsync.providers.states import ACTIVE
 
 log = logging.getLogger(__name__)
 
@@ -306,10 +307,11 @@ async def _provider(engine: Engine, connection: Connection) -> Provider | None:
 
 
 async def needs_reauth(engine: Engine, connection: Connection, error: NeedsReauth) -> None:
-    """The connection stops, and says why; the others go on. A new consent starts it again."""
-    async with engine.pool.connection() as session:
-        if await set_connection_state(session, connection.id, "needs_reauth", str(error)):
-            log.error("%s needs a new consent: %s", connection.name, error)
+    """The connection stops; the others go on. A new consent starts it again.
+
+    Whoever found the grant gone has noted it, unless a person connected again meanwhile.
+    """
+    log.error("%s needs a new consent: %s", connection.name, error)
 
 
 async def _wait(

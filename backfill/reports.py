@@ -44,12 +44,7 @@ def _on(connection: Connection, statement: str) -> bytes:
 
 async def report_runs(session: EngineConnection, connection: Connection) -> list[ReportRun]:
     """All stored runs of a connection; empty where its tables are not made yet."""
-    found = await session.execute(
-        "select to_regclass(format('%%I.%%I', %s::text, '_sync_report')) is not null",
-        [connection.schema_name],
-    )
-    row = await found.fetchone()
-    if row is None or not row[0]:
+    if not await _has_tables(session, connection):
         return []
     async with session.cursor(row_factory=class_row(ReportRun)) as cursor:
         await cursor.execute(
@@ -60,6 +55,15 @@ async def report_runs(session: EngineConnection, connection: Connection) -> list
             )
         )
         return await cursor.fetchall()
+
+
+async def _has_tables(session: EngineConnection, connection: Connection) -> bool:
+    found = await session.execute(
+        "select to_regclass(format('%%I.%%I', %s::text, '_sync_report')) is not null",
+        [connection.schema_name],
+    )
+    row = await found.fetchone()
+    return row is not None and bool(row[0])
 
 
 async def compute_report(
@@ -142,6 +146,8 @@ async def forget_old_reports(
     session: EngineConnection, connection: Connection, keep: timedelta
 ) -> int:
     """Removes runs that nothing refreshes and nobody has asked for in so long a time."""
+    if not await _has_tables(session, connection):
+        return 0
     async with session.transaction():
         found = await session.execute(
             _on(

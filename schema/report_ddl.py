@@ -3,7 +3,7 @@
 Every report's table begins with the columns of sqlsync.report_row; its own follow. `_sync_report`
 has one row a stored run: what was asked, how it stands, what the provider said of the whole.
 What is there is added to and never dropped; the functions behind the tables come with migration
-0005_reports.
+0006_reports.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from schema.report_model import (
 
 _FORMS = ("rows", "contacts", "list")
 
-# The columns of sqlsync.report_row (migration 0005_reports), which every report's table has.
+# The columns of sqlsync.report_row (migration 0006_reports), which every report's table has.
 COMMON_COLUMNS = (
     *("run_id", "row_number", "period_start", "period_end", "accounting_method", "currency"),
     *("as_of", "parameters", "section", "section_ids", "depth", "row_type", "row_group"),

@@ -118,7 +118,9 @@ class SyncSettings(_Section):
     report_after_change_minutes: float = Field(
         default=60.0, ge=0, le=525600
     )  # how old one may become where records changed since; 0: that makes no difference
-    keep_report_days: float = Field(default=400.0, ge=1)  # what was asked for once and never again
+    keep_writes_days: int = Field(default=90, ge=0)  # finished ones in _sync_write; 0: for ever
+    keep_changes_days: int = Field(default=365, ge=0)  # rows of _sync_change; 0: for ever
+    keep_reports_days: int = Field(default=400, ge=0)  # asked for once; 0: for ever
 
 
 class _ProviderSettings(_Section):

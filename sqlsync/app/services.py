@@ -116,11 +116,17 @@ def sync_options(settings: Settings) -> SyncOptions:
         concurrency=settings.sync.concurrency,
         children=settings.sync.child_tables,
         webhooks=settings.sync.webhooks,
+        keep_writes=_days(settings.sync.keep_writes_days),
+        keep_changes=_days(settings.sync.keep_changes_days),
         pace=Pace(steps=steps),
         reports=settings.sync.reports,
         report_pace=ReportPace(
             every=timedelta(hours=settings.sync.report_hours),
             after_change=timedelta(minutes=minutes) if minutes else None,
         ),
-        keep_reports=timedelta(days=settings.sync.keep_report_days),
+        keep_reports=_days(settings.sync.keep_reports_days),
     )
+
+
+def _days(number: int) -> timedelta | None:
+    return timedelta(days=number) if number else None

@@ -30,8 +30,8 @@ from sqlsync.settings import Address, load_settings
 USER = "demo"
 PROVIDERS = ("quickbooks", "xero")  # names of the connections and of their schemas, too
 CLIENT_ID, CLIENT_SECRET, SIGNED_WITH = "demo-client", "demo-secret", "demo-webhook-secret"
-# Customers and invoices. Xero's history is read record by record: fewer keep the demo quick.
-SIZES = {"quickbooks": (200, 1000), "xero": (40, 60)}
+# Customers and invoices: enough to look around in, few enough to be there soon.
+SIZES = {"quickbooks": (200, 1000), "xero": (60, 200)}
 # The check waits for a poll, so it polls more often than the default of once a minute.
 CHECK_POLL_SECONDS = 5
 

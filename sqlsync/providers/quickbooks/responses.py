@@ -108,6 +108,14 @@ def needs_new_token(response: HttpResponse) -> bool:
     return fault is None or not fault.has("120")
 
 
+def is_foreign_grant(response: HttpResponse) -> bool:
+    """The token is good, and for another company: this one's grant is gone or never was."""
+    if response.status != 403:
+        return False
+    fault = fault_of(response.body)
+    return fault is not None and fault.has("3100")
+
+
 def record_from(spec: ObjectSpec, raw: bytes) -> Record | Tombstone:
     """One record's JSON text as a Record, or a Tombstone where its status is Deleted.
 

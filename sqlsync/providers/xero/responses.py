@@ -265,7 +265,7 @@ def _refusal(
     if status == 401:
         if lacks_scope(response):
             return NotPermitted(
-                f"{about.subject}: the consent does not cover it.",
+                f"{about.subject}: the consent does not cover it{_scope_words(about)}.",
                 code="insufficient_scope",
                 trace_id=trace,
                 detail=detail,
@@ -367,6 +367,11 @@ def _scope_hint(about: About) -> str:
     else:
         scope = about.spec.extra.get("scope") if about.spec is not None else None
     return f"Connect again with the scope {scope}." if scope else "Connect again with more scopes."
+
+
+def _scope_words(about: About) -> str:
+    scope = about.spec.extra.get("scope") if about.spec is not None else None
+    return f" (scope {scope})" if scope else ""
 
 
 def _is_outage(body: bytes) -> bool:
