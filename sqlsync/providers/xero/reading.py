@@ -208,7 +208,21 @@ class Reading:
             return responses.as_records(calls, rows), envelope.at
         request = requests.whole(self._tenant, calls)
         envelope = await self._exchange.read(request, About(calls.spec), writes=writes)
-        return responses.records_in(envelope, calls), envelope.at
+        records = responses.records_in(envelope, calls)
+        self._check_ours(calls, records)
+        return records, envelope.at
+
+    def _check_ours(self, calls: Calls, records: Sequence[Record]) -> None:
+        """An organisation's own record has the tenant id for its key: nothing of another's is
+        taken for ours. No other answer of Xero's names the organisation."""
+        if calls.spec.resource != "Organisation":
+            return
+        for record in records:
+            if record.id.lower() != self._tenant.tenant_id.lower():
+                raise ProviderFault(
+                    f"[{TITLE}] The answer is that of another organisation ({record.id}); nothing"
+                    " of it was used."
+                )
 
     # -- single records ---------------------------------------------------------------------
 
