@@ -16,8 +16,11 @@ from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Retype, find_drift
 from schema.model import Catalog, ObjectSpec
 from schema.narrow import chosen
 from schema.object_view import object_view_ddl
+from schema.report_ddl import report_bookkeeping_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.reports import install_reports
+from sqlsync.mirror.search_path import set_search_path
 
 _LOCK_KEY = 0x73716C_696E7374  # "sql", "inst"
 
@@ -54,6 +57,7 @@ async def install(
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         await _make_schema(connection, schema_name)
+        is_new = await _is_new(connection, connection_id)
         off = await _off(connection, connection_id)
         wanted = [chosen(spec, off) for spec in specs]
         drift = find_drift(wanted, await _read_actual(connection, schema_name), schema_name)
@@ -63,10 +67,16 @@ async def install(
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
         kept = await _bring_up(connection, catalog, specs, off, drift, schema_name, connection_id)
-        path_set, warnings = await _set_search_path(connection, schema_name, connection_id)
+        reports_made = await install_reports(connection, catalog, schema_name, connection_id)
+        path_set, warnings = await set_search_path(
+            connection, schema_name, connection_id, is_new=is_new
+        )
         warnings = [*kept, *warnings]
     return InstallReport(
-        tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
+        (*drift.tables_made, *reports_made),
+        tuple(drift.columns_added),
+        path_set,
+        tuple(warnings),
     )
 
 
@@ -97,6 +107,13 @@ async def _make_schema(connection: EngineConnection, schema_name: str) -> None:
         ) from error
 
 
+async def _is_new(connection: EngineConnection, connection_id: int) -> bool:
+    """Whether the connection has had no tables so far."""
+    query = "select not exists (select from sqlsync.applied_object where connection_id = %s)"
+    row = await _row(connection, query, [connection_id])
+    return row is not None and bool(row[0])
+
+
 async def _read_actual(connection: EngineConnection, schema_name: str) -> dict[str, ActualTable]:
     rows = await (await connection.execute(ACTUAL_QUERY, [schema_name])).fetchall()
     return {name: ActualTable(*facts) for name, *facts in rows}
@@ -120,7 +137,11 @@ async def _bring_up(
     connection_id: int,
 ) -> list[str]:
     """Returns warnings."""
-    bookkeeping = [*bookkeeping_ddl(schema_name), *object_view_ddl(catalog, schema_name)]
+    bookkeeping = [
+        *bookkeeping_ddl(schema_name),
+        *report_bookkeeping_ddl(schema_name),
+        *object_view_ddl(catalog, schema_name),
+    ]
     basis = sha256("".join(bookkeeping).encode()).hexdigest()
     hashes = {spec.table: sha256(f"{basis}{spec!r}".encode()).hexdigest() for spec in specs}
     applied = await connection.execute(
@@ -218,39 +239,6 @@ async def _note_applied(
 async def _run(connection: EngineConnection, statements: Sequence[str]) -> None:
     if statements:
         await connection.execute(";\n".join(statements).encode())
-
-
-async def _set_search_path(
-    connection: EngineConnection, schema_name: str, connection_id: int
-) -> tuple[bool, list[str]]:
-    """For the first connection, unless the database has a search_path already."""
-    row = await _row(
-        connection,
-        "select (select min(id) from sqlsync.connection) = %s and not exists ("
-        " select from pg_db_role_setting s, unnest(s.setconfig) as setting"
-        " where s.setrole = 0 and setting like 'search_path=%%'"
-        " and s.setdatabase = (select oid from pg_database where datname = current_database()))",
-        [connection_id],
-    )
-    if row is None or not row[0]:
-        return False, []
-    path = ", ".join(dict.fromkeys([quote(schema_name), "public"]))
-    statement = sql.SQL("alter database {} set search_path = {}").format(
-        sql.Identifier(connection.info.dbname),
-        sql.SQL(path),
-    )
-    try:
-        async with connection.transaction():
-            await connection.execute("reset role")
-            await connection.execute(statement)
-            await connection.execute("set role sqlsync_engine")
-    except errors.InsufficientPrivilege:
-        warning = (
-            f"The search_path is not set: {connection.info.user} does not own the database."
-            f" As its owner: {statement.as_string(connection)}"
-        )
-        return False, [warning]
-    return True, []
 
 
 async def _row(

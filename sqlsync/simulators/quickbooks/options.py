@@ -56,6 +56,8 @@ class Options:
     allow_inactive_with_balance: bool = False
     balance_raises_customer_token: bool = False  # a payment raises the customer's SyncToken
     balance_touches_customer: bool = True  # … and its LastUpdatedTime
+    balance_touches_account: bool = True  # a posting raises the account's LastUpdatedTime
+    stock_touches_item: bool = True  # a sale raises its LastUpdatedTime
     rename_reaches_forms: bool = True  # CustomerRef.name on forms follows, without a new time
     book_close_date: date | None = None  # writes dated on or before are refused
     closed_period_code: str = "6210"
@@ -73,6 +75,11 @@ class Options:
     cdc_drops: str = "newest"  # which changes are missing from a full answer: "newest" | "oldest"
     cdc_too_old_code: str | None = "2190"  # None: answered with what the look-back holds
     cdc_inactive: str = "record"  # deactivated names come as "record" or as "tombstone"
+
+    # -- reports -----------------------------------------------------------------------------
+    report_cells_max: int = 400_000
+    report_too_large: str = "row"  # what is too much is cut off and a "row" says so | "fault"
+    reports_by_country: bool = False  # those of other countries are refused
 
     # -- webhooks ----------------------------------------------------------------------------
     webhook_format: str = "cloudevents"  # | "classic"
