@@ -201,7 +201,11 @@ class Leader:
             if row.finished_at is not None and row.state == ObjectState.LIVE
         }
         rereading = self._engine.options.rereading
-        every = {spec.table: reread_interval(spec, rereading) for spec in catalog.objects}
+        done = {row.object: row.rows_done or 0 for row in rows}
+        every = {
+            spec.table: reread_interval(spec, done.get(spec.table, 0), rereading)
+            for spec in catalog.objects
+        }
         known = {table: wait for table, wait in every.items() if wait is not None}
         due = rereads_due(finished, _now(), every=known)
         if due:

@@ -172,22 +172,30 @@ class Rereading:
     """How often histories are read again, though nothing is wrong. Each reading sweeps.
 
     often: objects of which no feed tells at all, or not of deletions, where that is cheap.
-    daily: those with a feed that passes over deletions, and those read record by record.
-    rarely: those with a whole feed of changes, for what changes without a new time of change.
+    daily: those with a feed that passes over deletions; those that are off until somebody wants
+    them; and those of at most `few` records, which cost few calls.
+    rarely: others with a feed by time of change, for what changes without a new one (balances).
     """
 
     often: timedelta = timedelta(hours=6)
     daily: timedelta = timedelta(days=1)
     rarely: timedelta = timedelta(days=7)
+    few: int = 5000
 
 
-def reread_interval(spec: ObjectSpec, rereading: Rereading) -> timedelta | None:
-    """None: never; its feed tells everything, or every poll reads it whole."""
+def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timedelta | None:
+    """None: never; its feed tells everything, or every poll reads it whole.
+
+    rows: how many records of it there are.
+    """
     if spec.change_feed in ("cdc", "whole"):
         return None
     if spec.extra.get("sweep") == "yes" or not spec.enabled:
         return rereading.daily
-    return rereading.rarely if spec.change_feed == "modified_since" else rereading.often
+    if spec.change_feed != "modified_since":
+        return rereading.often
+    by_pages = "lists_lack" not in spec.extra
+    return rereading.daily if by_pages and rows <= rereading.few else rereading.rarely
 
 
 def rereads_due(

@@ -129,10 +129,6 @@ async def _swept(w: World, item: str) -> None:
             f"select status = 'DELETED' from {SCHEMA}.bank_transfer where id = '{transfer}'"
         )
         assert ("item", item, "delete", "sweep") in await w.rows(CHANGES)
-        rows = await w.rows(f"select started_at from {SCHEMA}._sync_cdc where object = 'invoice'")
-        assert rows[0][0] < await w.value(
-            f"select started_at from {SCHEMA}._sync_cdc where object = 'item'"
-        )
 
 
 async def test_webhooks_bring_what_they_name_and_lists_do_not_take_it_away_again(

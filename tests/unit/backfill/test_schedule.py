@@ -131,12 +131,20 @@ def test_what_no_feed_reports_deletions_of_is_read_again_after_a_while() -> None
         ("xero", "item", 1),
         ("xero", "tax_rate", None),  # every poll reads all there are
         ("xero", "invoice", 7),  # voided ones come through the feed
+        ("xero", "receipt", 7),  # a call for each
         ("xero", "attachment", 1),
     ],
 )
 def test_how_often_an_object_is_read_again(provider: str, table: str, days: float | None) -> None:
     wanted = None if days is None else timedelta(days=days)
-    assert reread_interval(load_catalog(provider).by_table[table], Rereading()) == wanted
+    spec = load_catalog(provider).by_table[table]
+    assert reread_interval(spec, 10_000, Rereading()) == wanted
+
+
+def test_what_costs_few_calls_is_read_again_daily() -> None:
+    contact = load_catalog("xero").by_table["contact"]
+    assert reread_interval(contact, 5000, Rereading()) == timedelta(days=1)
+    assert reread_interval(contact, 5001, Rereading()) == timedelta(days=7)
 
 
 feeds = st.lists(
