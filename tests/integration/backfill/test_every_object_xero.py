@@ -11,6 +11,7 @@ from typing import Any
 from backfill.inbox import Named, named_records
 from backfill.requests import request_poll
 from backfill.schedule import Rereading
+from sqlsync.mirror.compare import compare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/xero_world.py
 from xero_world import CATALOG, PER_RECORD, SCHEMA, World, receiving, working, world
@@ -163,6 +164,10 @@ async def test_webhooks_bring_what_they_name_and_lists_do_not_take_it_away_again
             f"select noticed_by from {SCHEMA}._sync_change where record_id = '{invoice}'"
         )
         await w.assert_same(["invoice", "contact", "payment"])
+        listed = list((await w.held("invoice")).values())
+        async with w.pool.connection() as session, session.transaction():
+            found = await compare(session, SCHEMA, CATALOG.by_table["invoice"], listed)
+        assert found.differences == ()  # nor does `verify` see one
 
 
 async def test_a_scope_that_is_missing_hurts_its_own_tables_only(migrated_url: str) -> None:
