@@ -27,9 +27,10 @@ from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
 from sqlsync.simulators.quickbooks.select import select
+from sqlsync.simulators.quickbooks.settings import PREFERENCES, preferred, settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.taxservice import create_tax_code
-from sqlsync.simulators.quickbooks.unit import Change
+from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import (
     Doc,
     decode,
@@ -68,9 +69,31 @@ class Company:
         self.options = options
         self.clock = clock
         self.files = Attachments(realm_id, options, clock)
+        self._begin()
         self.applied: list[Applied] = []
         self.on_change: Callable[[str, list[Change]], None] = lambda realm, changes: None
         self._replays: dict[str, bytes | Fault] = {}
+
+    def _begin(self) -> None:
+        """What the options say was chosen stands in Preferences from the start."""
+        row = self.books.table("Preferences").get(1)
+        if row is None or row.doc is None:
+            return
+        for name in PREFERENCES:
+            value = getattr(self.options, name)
+            if value:
+                row.doc = preferred(row.doc, name, value)
+        row.body = None
+
+    def prefer(self, name: str, value: Any) -> None:
+        """A person chooses otherwise (see `PREFERENCES`). Raises ValueError."""
+        table = self.books.table("Preferences")
+        row = table.rows[1]
+        chosen = preferred(row.doc or {}, name, value)
+        unit = Unit(self.books, self.clock.epoch())
+        unit.edit(table, row)
+        row.doc = chosen
+        self.on_change(self.realm_id, unit.commit())
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -161,6 +184,11 @@ class Company:
 
     def rate(self, source: str, day: str) -> bytes:
         """The exchange rate of a day, or the latest before it."""
+        home = settings_of(self.books).home
+        if source == home:
+            rate: Doc = {"AsOfDate": day or self.clock.today().isoformat(), "Rate": 1}
+            rate |= {"SourceCurrencyCode": home, "TargetCurrencyCode": home}
+            return encode({"ExchangeRate": rate, "time": envelope_time(self.clock.now())})
         known = [
             row
             for row in self.books.table("ExchangeRate").rows.values()

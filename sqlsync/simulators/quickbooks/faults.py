@@ -49,6 +49,7 @@ MESSAGES: dict[str, str] = {
     "6070": "Amount calculation incorrect in the request",
     "6080": "No Name Provided",
     "6090": "Discount line incomplete",
+    "6100": "Invalid Line TaxCode",
     "6140": "Duplicate Document Number Error",
     "6150": "ParentRef required",
     "6180": "Sub Level Limit",

@@ -20,6 +20,7 @@ from sqlsync.simulators.quickbooks.limits import Limiter
 from sqlsync.simulators.quickbooks.oauth import ACCOUNTING, Authority
 from sqlsync.simulators.quickbooks.openid import Signer
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import PREFERENCES
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.webhooks import Sender
 from sqlsync.simulators.traffic import Traffic
@@ -37,6 +38,8 @@ class CompanySpec:
     seed: int = 1
     realm_id: str | None = None
     refresh_token: str | None = None
+    country: str = "US"  # or GB, AU, CA: home currency and the way of tax follow
+    multicurrency: bool = False
 
 
 class Service:
@@ -58,7 +61,13 @@ class Service:
         """Generates a company and connects it once, for scripts."""
         realm = spec.realm_id or str(FIRST_REALM + len(self.companies))
         books = generate(
-            spec.customers, spec.invoices, spec.seed, self.clock.today(), self.clock.epoch()
+            spec.customers,
+            spec.invoices,
+            spec.seed,
+            self.clock.today(),
+            self.clock.epoch(),
+            country=spec.country,
+            multicurrency=spec.multicurrency or self.options.multicurrency,
         )
         company = Company(realm, books, self.options, self.clock)
         company.on_change = self._changed
@@ -97,4 +106,7 @@ class Service:
                 value = tuple(float(v) if isinstance(v, Decimal) else v for v in value)
             if isinstance(value, Decimal):
                 value = float(value)
+            if name in PREFERENCES:
+                for company in self.companies.values():
+                    company.prefer(name, value)
             setattr(self.options, name, value)
