@@ -1,10 +1,10 @@
 """Several proxy processes on one address, for machines with many cores.
 
 `supervise` reserves the port, starts `command` that often, starts anew what dies, and
-passes a stop on. Each child runs `serve_proxy` as a member: it binds the same address with
-SO_REUSEPORT, so that the kernel spreads clients over the processes, and finds the others'
-cancel sockets in a directory that only they can enter. A socket pair ties child to parent:
-the child says on it that it is ready, and stops when the parent is gone.
+passes a stop and SIGHUP on. Each child runs `serve_proxy` as a member: it binds the same
+address with SO_REUSEPORT, so that the kernel spreads clients over the processes, and finds
+the others' cancel sockets in a directory that only they can enter. A socket pair ties child
+to parent: the child says on it that it is ready, and stops when the parent is gone.
 
 The children are separate programs, not forks: a fork of a process with a running loop
 shares its descriptors and locks.
@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +76,10 @@ async def supervise(
     children come and go. environment: of the children, with the address they are to bind.
     Raises SqlsyncError where a child ends before it was ever ready.
     """
-    with tempfile.TemporaryDirectory(prefix="sqlsync-proxy-") as siblings:
+    with tempfile.TemporaryDirectory(prefix="sqlsync-proxy-") as siblings, _hangups() as serving:
         ready = [asyncio.Event() for _ in range(processes)]
         keepers = [
-            asyncio.create_task(_keep(command, {**environment}, siblings, stop, started))
+            asyncio.create_task(_keep(command, {**environment}, siblings, stop, started, serving))
             for started in ready
         ]
         all_ready = asyncio.gather(*(started.wait() for started in ready))
@@ -95,15 +97,39 @@ async def supervise(
                 sock.close()
 
 
+@contextmanager
+def _hangups() -> Iterator[set[asyncio.subprocess.Process]]:
+    """Passes SIGHUP on to the children in the set: those that know what it means.
+
+    On a terminal it keeps its meaning: the window was closed, so all ends.
+    """
+    serving: set[asyncio.subprocess.Process] = set()
+
+    def pass_on() -> None:
+        for child in serving:
+            child.send_signal(signal.SIGHUP)
+
+    if os.isatty(0):
+        yield serving
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, pass_on)
+    try:
+        yield serving
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
 async def _keep(
     command: Sequence[str],
     environment: dict[str, str],
     siblings: str,
     stop: asyncio.Event,
     started: asyncio.Event,
+    serving: set[asyncio.subprocess.Process],
 ) -> None:
     while not stop.is_set():
-        code = await _run_once(command, environment, siblings, stop, started)
+        code = await _run_once(command, environment, siblings, stop, started, serving)
         if stop.is_set():
             return
         if not started.is_set():
@@ -121,6 +147,7 @@ async def _run_once(
     siblings: str,
     stop: asyncio.Event,
     started: asyncio.Event,
+    serving: set[asyncio.subprocess.Process],
 ) -> int | None:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -138,8 +165,10 @@ async def _run_once(
             await asyncio.wait({word, ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if word.done() and not word.exception() and word.result():
                 started.set()
+                serving.add(child)
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            serving.discard(child)
             word.cancel()
             stopping.cancel()
             await _end(child, ended)

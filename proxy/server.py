@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import resource
 import signal
 import socket
@@ -160,11 +161,17 @@ async def _drain(registry: CancelRegistry, seconds: float) -> None:
 
 
 def _reload_on_hangup(door: Door, tls: TlsFiles | None) -> Callable[[], None]:
-    """SIGHUP takes up a renewed certificate; returns what undoes that."""
-    if tls is None:
+    """SIGHUP takes up a renewed certificate; returns what undoes that.
+
+    On a terminal it keeps its meaning: the window was closed, so the program ends.
+    """
+    if os.isatty(0):
         return lambda: None
 
     def reload() -> None:
+        if tls is None:
+            log.info("there is no certificate to reload")
+            return
         try:
             door.tls = server_context(tls)
         except ConfigError as error:

@@ -78,7 +78,9 @@ def simulate(
 def service_plans(config: Path | None) -> list[ChildPlan]:
     """Proxy, web and worker, in the order in which they are stopped."""
     return [
-        ChildPlan("proxy", child_command("proxy", config), listens="SQLSYNC_PROXY__LISTEN"),
+        ChildPlan(
+            "proxy", child_command("proxy", config), listens="SQLSYNC_PROXY__LISTEN", reloads=True
+        ),
         ChildPlan("web", child_command("web", config), listens="SQLSYNC_WEB__LISTEN"),
         ChildPlan("worker", child_command("worker", config)),
     ]

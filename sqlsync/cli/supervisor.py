@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ class ChildPlan:
     name: str
     command: Sequence[str]
     listens: str | None = None
+    reloads: bool = False  # SIGHUP is passed on to it
 
 
 def child_command(command: str, config: Path | None, *arguments: str) -> list[str]:
@@ -73,15 +75,25 @@ class Supervisor:
         """May be called from any callback of the loop."""
         self._stop.set()
 
+    def reload(self) -> None:
+        """Lets the children that can take up renewed certificates."""
+        for plan in self._plans:
+            child = self._children.get(plan.name)
+            if plan.reloads and child is not None and self._ready[plan.name].is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    child.send_signal(signal.SIGHUP)
+
     async def run(self, *, signals: bool = True) -> None:
         """Returns after a stop. Raises SqlsyncError where a child ends before it was ready.
 
-        signals: SIGTERM and SIGINT stop.
+        signals: SIGTERM and SIGINT stop, SIGHUP reloads (on a terminal it stops).
         """
         if signals:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
+            on_terminal = os.isatty(0)  # there it says that the window was closed
+            loop.add_signal_handler(signal.SIGHUP, self.stop if on_terminal else self.reload)
         keepers = [asyncio.create_task(self._keep(plan)) for plan in self._plans]
         all_ready = asyncio.create_task(self._wait_until_ready())
         stopping = asyncio.create_task(self._stop.wait())
