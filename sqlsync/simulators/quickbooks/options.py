@@ -35,8 +35,16 @@ class Options:
     # -- limits (None: not enforced) ----------------------------------------------------------
     requests_per_minute: int | None = None  # the service: 500 per company
     requests_per_second: int | None = None  # the service: 10 per company and app
+    concurrent_requests: int | None = None  # the service: 10, in earlier words
     batches_per_minute: int | None = None  # the service: 40
+    reads_per_month: int | None = None  # the service: 500,000 on the lowest tier
+    throttle_status: int = 429  # 403 before 2017
     retry_after_header: bool = False  # the service sends none that can be relied on
+
+    latency_seconds: float = 0.0  # before every answer of the data service
+    clock_skew_seconds: float = (
+        0.0  # how far the service's clock is from this machine's, from start
+    )
 
     # -- requests ----------------------------------------------------------------------------
     json_needs_accept: bool = True  # without Accept: application/json the answer is XML
@@ -44,6 +52,8 @@ class Options:
     requestid_max: int = 50
     requestid_max_batch: int = 36
     batch_items_max: int = 30
+    batch_objects_max: int = 1000  # in one answer, over all its queries
+    batch_reversed: bool = False  # items are carried out in no order to be relied on
 
     # -- files -------------------------------------------------------------------------------
     file_bytes_max: int = 104_857_600
@@ -65,6 +75,7 @@ class Options:
     allow_inactive_with_balance: bool = False
     balance_raises_customer_token: bool = False  # a payment raises the customer's SyncToken
     balance_touches_customer: bool = True  # … and its LastUpdatedTime
+    merge_touches_forms: bool = True  # forms of a merged name show a new time and SyncToken
     rename_reaches_forms: bool = True  # CustomerRef.name on forms follows, without a new time
     closed_period_code: str = "6210"
     warn_duplicate_numbers: bool = True
