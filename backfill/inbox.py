@@ -187,6 +187,15 @@ async def drain_refetch(engine: Engine) -> int:
     return len(rows)
 
 
+async def _forget(engine: Engine, connection: Connection, table: str, ids: Sequence[str]) -> None:
+    async with engine.pool.connection() as session:
+        await session.execute(
+            "delete from sqlsync.refetch where connection_id = %s and table_name = %s"
+            " and record_id = any(%s)",
+            [connection.id, table, list(ids)],
+        )
+
+
 async def _refetch(
     engine: Engine, connection_id: int, table: str, noticed_by: str, ids: Sequence[str]
 ) -> None:
@@ -197,7 +206,9 @@ async def _refetch(
     try:
         provider = await engine.providers.for_connection(connection_id)
         spec = provider.catalog.by_table.get(table)
-        if spec is not None:
+        if table not in await _enabled(engine, connection):  # switched off meanwhile
+            await _forget(engine, connection, table, ids)
+        elif spec is not None:
             await refresh(engine, connection, provider, spec, ids, noticed_by=noticed_by)
     except NeedsReauth as error:
         await needs_reauth(engine, connection, error)

@@ -31,6 +31,7 @@ from sqlsync.errors import (
     RateLimited,
     SqlsyncError,
 )
+from sqlsync.mirror.filling import fill_all
 from sqlsync.providers.base import Provider
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def job_app(url: str, *, connections: int = 4) -> App:
         )
     )
     app.task(name="backfill", queue=HISTORY_QUEUE, pass_context=True)(_backfill)
+    app.task(name="fill", queue=HISTORY_QUEUE, pass_context=True)(_fill)
     app.task(name="poll", queue=PROMPT_QUEUE, pass_context=True)(_poll)
     app.task(name="reap", queue=PROMPT_QUEUE, pass_context=True)(_reap)
     return app
@@ -87,6 +89,13 @@ async def enqueue_backfill(app: App, connection: Connection, table: str, rank: i
     key = f"backfill:{connection.id}:{table}"
     return await _enqueue(
         app, "backfill", key, priority=-rank, connection_id=connection.id, table=table
+    )
+
+
+async def enqueue_fill(app: App, connection_id: int) -> bool:
+    """Asks for what was switched on to be filled. False where the same job waits already."""
+    return await _enqueue(
+        app, "fill", f"fill:{connection_id}", priority=0, connection_id=connection_id
     )
 
 
@@ -148,6 +157,26 @@ async def _backfill(context: JobContext, connection_id: int, table: str) -> None
         await _failed(engine, connection, table, error, owner)
     async with engine.pool.connection() as session:
         await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
+
+
+async def _fill(context: JobContext, connection_id: int) -> None:
+    """New columns and child tables, from `raw`. Needs no fence: a batch is right whoever did it."""
+    engine: Engine = context.additional_context[ENGINE]
+    connection = await _active(engine, connection_id)
+    catalog = engine.catalogs.get(connection.provider) if connection is not None else None
+    if connection is None or catalog is None:
+        return
+    try:
+        async with engine.pool.connection() as session:
+            await fill_all(
+                session,
+                catalog,
+                connection.schema_name,
+                connection.id,
+                stopping=engine.stopping,
+            )
+    except _EXPECTED as error:
+        log.exception("%s: new columns could not be filled: %s", connection.name, error)
 
 
 async def _poll(context: JobContext, connection_id: int) -> None:

@@ -18,7 +18,7 @@ from procrastinate import App
 from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
-from backfill.jobs import enqueue_backfill, enqueue_poll, enqueue_reap
+from backfill.jobs import enqueue_backfill, enqueue_fill, enqueue_poll, enqueue_reap
 from backfill.options import Engine
 from backfill.schedule import (
     ObjectState,
@@ -109,7 +109,10 @@ class Leader:
         async with self._engine.pool.connection() as session:
             connections = await active_connections(session)
             busy = await self._busy(session)
+            unfilled = await self._unfilled(session)
             for connection in connections:
+                if connection.id in unfilled and f"fill:{connection.id}" not in busy:
+                    await enqueue_fill(self._app, connection.id)
                 rows = await object_rows(session, connection)
                 if not rows:
                     # Who connected it may have died before its tables were made.
@@ -142,6 +145,11 @@ class Leader:
             " where status in ('todo', 'doing') and lock is not null".encode()
         )
         return {str(row[0]) for row in await found.fetchall()}
+
+    async def _unfilled(self, session: EngineConnection) -> set[int]:
+        """Connections in which something was switched on that is to be filled from `raw`."""
+        found = await session.execute("select distinct connection_id from sqlsync.fill")
+        return {int(row[0]) for row in await found.fetchall()}
 
     async def _settle_state(
         self, session: EngineConnection, connection: Connection, rows: list[ObjectRow]

@@ -346,7 +346,7 @@ class ClientSide(asyncio.Protocol):
             self.transport.resume_reading()
         if self._client_gone:
             self._end_upstream()
-        elif self._stopping:
+        elif self._stopping and not session.owes_answers:
             self._say_fatal("57P01", "terminating connection due to administrator command")
         elif not session.needs_all_messages:
             self._look_away()
@@ -481,7 +481,7 @@ class ClientSide(asyncio.Protocol):
 
     def shut_down(self) -> None:
         self._stopping = True
-        if self._session is None or not self._session.busy:
+        if self._session is None or not self._session.owes_answers:
             self._say_fatal("57P01", "terminating connection due to administrator command")
 
     # -- ends ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ of the triggers come with migration 0002.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,6 +18,7 @@ from schema.naming import NAME_BYTES
 ENGINE = "sqlsync_engine"
 READER = "sqlsync_reader"
 WRITER = "sqlsync_writer"
+ADMIN = "sqlsync_admin"  # may choose what is synced
 
 _PROVISIONAL_ID = "text not null default 'new:' || gen_random_uuid()"
 # Rows known by position alone: one inserted without a position goes to the end of the list.
@@ -77,6 +78,13 @@ class TablePlan:
     @property
     def natural_keys(self) -> tuple[str, ...]:
         return self.spec.natural_keys if self.child is None else ()
+
+    @property
+    def always(self) -> frozenset[str]:
+        """Columns without which nothing can be synced: keys, versions, the record itself."""
+        if self.child is not None:
+            return frozenset((*self.key, "id", "position"))
+        return frozenset((*self.key, "id", "raw", "updated_at", self.spec.version_column or "id"))
 
 
 def table_plans(spec: ObjectSpec) -> tuple[TablePlan, ...]:
@@ -253,6 +261,15 @@ def bookkeeping_ddl(schema_name: str) -> list[str]:
     comment text,
     primary key (table_name, column_name)
 )""",
+        # Since 0004. always: cannot be switched off; filling: from raw, and not all rows are.
+        f"""alter table {s}._sync_column
+    add column if not exists enabled boolean not null default true,
+    add column if not exists always boolean not null default false,
+    add column if not exists filling boolean not null default false""",
+        f"""create or replace trigger chosen after update on {s}._sync_column
+    referencing old table as old_rows new table as new_rows
+    for each statement execute function sqlsync.columns_chosen()""",
+        f"alter table {s}._sync_column enable always trigger chosen",
         f"""create or replace view {s}._sync_write as
 select j.id, j.created_at, j.updated_at, j.state, j.kind, j.table_name, j.record_id, j.role_name,
        j.transaction_id, j.seq, j.error_code, j.error
@@ -270,29 +287,40 @@ where c.schema_name = {literal(schema_name)}""",
         kind, relation = name.split()
         made.append(f"comment on {kind} {s}.{relation} is {literal(comment)}")
         made.append(f"grant select on {s}.{relation} to {READER}")
+    made.append(f"grant update (enabled) on {s}._sync_column to {ADMIN}")
     return [*made, f"grant usage on schema {s} to {READER}"]
 
 
-def column_rows(objects: Iterable[ObjectSpec], schema_name: str) -> list[str]:
-    """The rows of `_sync_column` for these objects, in place of those of their tables."""
+def column_rows(
+    objects: Iterable[ObjectSpec],
+    schema_name: str,
+    off: Collection[tuple[str, str]] = (),
+) -> list[str]:
+    """The rows of `_sync_column` for these objects, in place of those of their tables.
+
+    off: (table, column) of those that are switched off.
+    """
     statements = []
     for spec in objects:
         for plan in table_plans(spec):
             target = f"{quote(schema_name)}._sync_column"
             rows = ",\n".join(
-                f"({', '.join(_column_row(plan, column, number))})"
+                f"({', '.join(_column_row(plan, column, number, off))})"
                 for number, column in enumerate(plan.columns, start=1)
             )
             statements.append(f"delete from {target} where table_name = {literal(plan.name)}")
             statements.append(
                 f"insert into {target} (table_name, column_name, position, api_path, type,"
-                f" writable, required, max_length, references_table, enum_values, comment)"
+                f" writable, required, max_length, references_table, enum_values, comment,"
+                f" enabled, always)"
                 f" values\n{rows}"
             )
     return statements
 
 
-def _column_row(plan: TablePlan, column: ColumnPlan, number: int) -> list[str]:
+def _column_row(
+    plan: TablePlan, column: ColumnPlan, number: int, off: Collection[tuple[str, str]]
+) -> list[str]:
     field = column.field
     custom = plan.spec.custom_by_column.get(column.name) if plan.child is None else None
     path = references = None
@@ -329,6 +357,8 @@ def _column_row(plan: TablePlan, column: ColumnPlan, number: int) -> list[str]:
         _or_null(references),
         f"array[{', '.join(literal(e) for e in enum)}]" if enum else "null",
         literal(column.comment),
+        "false" if (plan.name, column.name) in off else "true",
+        "true" if column.name in plan.always else "false",
     ]
 
 

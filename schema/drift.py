@@ -1,11 +1,13 @@
 """What an existing schema lacks, and the additive SQL that brings it up to the catalog.
 
 Pure. Only additions come out: a table, a column at the end (so that views go on working), an
-index, a trigger. A column of the catalog that has another type, or a table that is not ours,
-is a conflict for a person to settle. Columns, indexes and triggers of the user's own are left
-alone. What is new is filled from `raw`, without a call to the provider: `Drift.fills` says
-what, and `fill_from_raw` gives the SQL once the records have gone through `schema.codec` into a
-staging table; so that a column switched on later holds what it would always have held.
+index, a trigger. A table that is not ours, or a key of another type, is a conflict for a person
+to settle. A column of another type (`Drift.retypes`) gets the catalog's if nothing of the
+user's stands on it, which only Postgres can tell; else it stays as it is, and is stored so.
+Columns, indexes and triggers of the user's own are left alone. What is new is filled from
+`raw`, without a call to the provider: `Drift.fills` says what, and `fill_from_raw` gives the SQL
+once the records have gone through `schema.codec` into a staging table; so that a column switched
+on later holds what it would always have held.
 """
 
 from __future__ import annotations
@@ -64,6 +66,22 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Retype:
+    """A column whose type is not the catalog's. there: the type it has."""
+
+    plan: TablePlan
+    column: ColumnPlan
+    there: str
+
+    def statement(self, schema_name: str) -> str:
+        """SQL that empties the column and gives it the catalog's type; it is filled then."""
+        return (
+            f"alter table {quote(schema_name, self.plan.name)} alter column"
+            f" {quote(self.column.name)} type {self.column.type} using null"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """statements: to be run in order. conflicts: sentences; with any of them run nothing."""
 
@@ -72,6 +90,7 @@ class Drift:
     tables_made: list[str] = field(default_factory=list)
     columns_added: list[str] = field(default_factory=list)  # "table.column"
     fills: list[Fill] = field(default_factory=list)
+    retypes: list[Retype] = field(default_factory=list)
 
 
 def find_drift(
@@ -103,6 +122,8 @@ def _bring_up(drift: Drift, plan: TablePlan, found: ActualTable, schema_name: st
         there = found.columns.get(column.name)
         if there is None:
             new.append(column)
+        elif there != column.type and column.name not in plan.always:
+            drift.retypes.append(Retype(plan, column, there))
         elif there != column.type:
             drift.conflicts.append(
                 f'column "{column.name}" of "{schema_name}"."{plan.name}" is {there};'
@@ -135,6 +156,7 @@ def fill_from_raw(fill: Fill, staging: str, columns: Sequence[str], schema_name:
     """SQL that brings what was staged into the new columns, or the new child table.
 
     staging: the table, as SQL, that holds the codec's rows; columns: those of the codec.
+    Rows that hold it already are not written again.
     """
     plan = fill.plan
     table = quote(schema_name, plan.name)
@@ -143,4 +165,5 @@ def fill_from_raw(fill: Fill, staging: str, columns: Sequence[str], schema_name:
         return f"insert into {table} ({names}) select {names} from {staging}"
     sets = ", ".join(f"{quote(c)} = s.{quote(c)}" for c in fill.columns)
     keys = " and ".join(f"t.{quote(k)} = s.{quote(k)}" for k in plan.key)
-    return f"update {table} t set {sets} from {staging} s where {keys}"
+    differs = " or ".join(f"t.{quote(c)} is distinct from s.{quote(c)}" for c in fill.columns)
+    return f"update {table} t set {sets} from {staging} s where {keys} and ({differs})"

@@ -160,6 +160,7 @@ def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None)
         duplicate_column=reader.one_of("duplicate_column", sorted(columns), default=None),
         version_column=next((c for c in _VERSIONS if c in columns), None),
         null_id=null_id,
+        enabled=reader.boolean("enabled", default=True),
         extra=reader.extra(),
     )
     reader.close()
@@ -319,8 +320,8 @@ class _Reader:
             self.fault(key, f"must be at least 1, not {value}")
         return value
 
-    def boolean(self, key: str) -> bool:
-        return bool(self.take(key, bool, False))
+    def boolean(self, key: str, *, default: bool = False) -> bool:
+        return bool(self.take(key, bool, default))
 
     def texts(
         self,

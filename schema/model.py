@@ -126,6 +126,7 @@ class ObjectSpec:
     duplicate_column: str | None = None  # column a duplicate-name refusal is about
     version_column: str | None = "sync_token"  # the newer value wins; "updated_at" is a time
     null_id: str | None = None  # the text that says "none" where an id could stand
+    enabled: bool = True  # False: not synced until somebody switches it on
     extra: Mapping[str, str] = field(default_factory=dict)  # provider facts: void style, …
 
     @cached_property

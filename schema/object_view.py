@@ -6,7 +6,7 @@ what may be written, and how changes come. Where an object stands is `_sync_cdc`
 
 from __future__ import annotations
 
-from schema.ddl import READER, literal, quote
+from schema.ddl import ADMIN, READER, literal, quote
 from schema.model import Catalog, DeleteMeans, ObjectSpec, OtherSpec
 
 COLUMNS = (
@@ -43,13 +43,19 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
     comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
-select o.*, c.state, c.error
+select o.*, c.state, c.error, case when c.object is not null then not exists (
+    select from sqlsync.off f join sqlsync.connection k on k.id = f.connection_id
+    where k.schema_name = {literal(schema_name)} and f.table_name = o.table_name
+    and f.column_name = '') end as enabled
 from (values
 {values}
 ) o ({names})
 left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name""",
+        f"""create or replace trigger chosen instead of update on {view}
+    for each row execute function sqlsync.object_chosen()""",
         f"comment on view {view} is {literal(comment)}",
         f"grant select on {view} to {READER}",
+        f"grant update (enabled) on {view} to {ADMIN}",
     ]
 
 

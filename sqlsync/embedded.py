@@ -17,7 +17,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -30,6 +29,16 @@ from urllib.parse import quote
 
 from sqlsync.database import ensure_database, query_value
 from sqlsync.embedded_binaries import Binaries, Demotion, find_binaries
+from sqlsync.embedded_files import (
+    environment,
+    free_port,
+    is_postgres,
+    last_line,
+    last_port,
+    read_pid_file,
+    tail,
+    write_private,
+)
 from sqlsync.errors import ConfigError, DatabaseUnavailable
 
 START_SECONDS = 60.0
@@ -164,6 +173,21 @@ class EmbeddedPostgres:
         if self._database is not None:
             ensure_database(self.url(), self._database)
 
+    def revive(self) -> bool:
+        """Starts the server again, on the port it had, where it has ended. Says whether it had to.
+
+        It ends by itself when its disk is full, and when somebody kills it. Raises
+        DatabaseUnavailable where it does not start now; it may later.
+        """
+        process = read_pid_file(self.data / "postmaster.pid")
+        if process is not None and is_postgres(process[0]):
+            return False
+        with self._lock():
+            if self._adopt():
+                return False
+            self._launch(Demotion.choose(self.binaries, self.data), self.port)
+        return True
+
     def stop(self) -> None:
         """Ends this process' use; the server stops with its last user."""
         if self._users is None:
@@ -217,7 +241,7 @@ class EmbeddedPostgres:
     def _initialise(self, demotion: Demotion) -> None:
         """initdb, into a directory that gets its name only when it is complete."""
         password = secrets.token_urlsafe(24)
-        _write_private(self._password_file, password)
+        write_private(self._password_file, password)
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -239,7 +263,7 @@ class EmbeddedPostgres:
         done = self._run(demotion, "initdb", arguments)
         if done.returncode != 0:
             raise DatabaseUnavailable(
-                f"initdb failed in {self.directory}: {_last_line(done.stderr or done.stdout)}",
+                f"initdb failed in {self.directory}: {last_line(done.stderr or done.stdout)}",
                 hint="To use a server of your own instead, set database_url.",
             )
         fresh.rename(self.data)
@@ -250,9 +274,9 @@ class EmbeddedPostgres:
         """Takes over a server that already runs on our data; clears away a dead one's file."""
         pid_file = self.data / "postmaster.pid"
         deadline = time.monotonic() + START_SECONDS
-        while (process := _read_pid_file(pid_file)) is not None:
+        while (process := read_pid_file(pid_file)) is not None:
             pid, port = process
-            if not _is_postgres(pid):
+            if not is_postgres(pid):
                 # Left by a server that was killed; its number may belong to anyone by now.
                 pid_file.unlink(missing_ok=True)
                 return False
@@ -273,13 +297,16 @@ class EmbeddedPostgres:
             return False
         return Path(str(found)) == self.data
 
-    def _launch(self, demotion: Demotion) -> None:
+    def _launch(self, demotion: Demotion, only_port: int | None = None) -> None:
         settings = dict(_SETTINGS)
         if not self._durable:
             settings.update(_TEMPORARY_SETTINGS)
         settings.update(self._settings)
-        for _ in range(5):  # a free port may be taken by another between asking and using
-            self.port = _free_port()
+        # The port it had, for processes that still know it. A free one may be taken by another
+        # between asking and using.
+        last = [] if (known := last_port(self.data)) is None else [known]
+        for port in [only_port] if only_port else [*last, *(free_port() for _ in range(5))]:
+            self.port = port
             options = " ".join(
                 f"-c {name}='{value}'" for name, value in (settings | {"port": self.port}).items()
             )
@@ -293,15 +320,15 @@ class EmbeddedPostgres:
             )
             if done.returncode == 0 and self._answers(self.port):
                 return
-            if "Address already in use" not in _tail(self.log_file):
+            if "Address already in use" not in tail(self.log_file):
                 break
         raise DatabaseUnavailable(
-            f"The embedded Postgres did not start: {_last_line(_tail(self.log_file))}",
+            f"The embedded Postgres did not start: {last_line(tail(self.log_file))}",
             hint=f"Its log is {self.log_file}. To use a server of your own, set database_url.",
         )
 
     def _stop_server(self, mode: str) -> None:
-        if _read_pid_file(self.data / "postmaster.pid") is None:
+        if read_pid_file(self.data / "postmaster.pid") is None:
             return
         demotion = Demotion.choose(self.binaries, self.data)
         stop = ["stop", "-D", str(self.data), "-s", "-w", "-t", str(int(STOP_SECONDS)), "-m"]
@@ -316,7 +343,7 @@ class EmbeddedPostgres:
         return demotion.run(
             [str(self.binaries.directory / program), *arguments],
             cwd=self.directory,
-            env=_environment(os.environ),
+            env=environment(os.environ),
             timeout=START_SECONDS + STOP_SECONDS,
         )
 
@@ -360,63 +387,3 @@ def _make_directory(path: Path, mode: int) -> None:
             f"Cannot make the directory {path}: {error.strerror}.",
             hint="Set state_dir to a directory that may be written.",
         ) from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text + "\n")
-
-
-def _read_pid_file(path: Path) -> tuple[int, int] | None:
-    """(process id, port) of postmaster.pid; port 0 while it is not yet written. None: no file."""
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        return None
-    try:
-        return int(lines[0]), int(lines[3]) if len(lines) > 3 else 0
-    except (IndexError, ValueError):
-        return 0, 0
-
-
-def _is_postgres(pid: int) -> bool:
-    """Whether that process lives and is a Postgres server, as far as the system tells."""
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # alive, and another user's
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True  # no /proc here: believe the pid file
-    return b"postgres" in command.split(b"\0")[0]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _environment(current: Mapping[str, str]) -> dict[str, str]:
-    """Without the PG… variables of the user, which would redirect initdb and pg_ctl."""
-    kept = {name: value for name, value in current.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C"}
-
-
-def _tail(path: Path, size: int = 4000) -> str:
-    try:
-        return path.read_bytes()[-size:].decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

@@ -120,6 +120,11 @@ class SessionCore:
         return self._script is not None
 
     @property
+    def owes_answers(self) -> bool:
+        """The client waits for what it has sent: a stop lets it have that first."""
+        return bool(self._script or self.own_block or self.replies.due)
+
+    @property
     def needs_all_messages(self) -> bool:
         """False: the streams may be relayed unread again."""
         return bool(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
@@ -10,12 +11,14 @@ from typing import TypeAlias
 from sqlsync.app.running import run
 from sqlsync.database import EngineConnection, connect_engine
 from sqlsync.embedded import EmbeddedPostgres
+from sqlsync.errors import SqlsyncError
 from sqlsync.migrations import migrate
 from sqlsync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 OpenDatabase: TypeAlias = AbstractContextManager[str]
+WATCH_SECONDS = 1.0
 CATALOGS = ("quickbooks", "xero")  # providers whose objects we know
 
 
@@ -29,10 +32,36 @@ def open_database(settings: Settings, *, prepare_embedded: bool = False) -> Iter
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    with EmbeddedPostgres.under(settings.state_dir) as server:
+    with EmbeddedPostgres.under(settings.state_dir) as server, _kept_running(server):
         if prepare_embedded:
             prepare(server.database_url)
         yield server.database_url
+
+
+@contextmanager
+def _kept_running(server: EmbeddedPostgres) -> Iterator[None]:
+    """Starts the server again where it ends by itself (a full disk), until the block ends."""
+    done = threading.Event()
+
+    def watch() -> None:
+        said = ""
+        while not done.wait(WATCH_SECONDS):
+            try:
+                if server.revive():
+                    log.warning("the embedded Postgres had ended and was started again")
+                said = ""
+            except SqlsyncError as error:
+                if str(error) != said:  # once for each reason: it is tried every second
+                    said = str(error)
+                    log.error("%s It is tried again.", said)
+
+    watching = threading.Thread(target=watch, name="embedded Postgres", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watching.join()
 
 
 def prepare(url: str) -> list[str]:

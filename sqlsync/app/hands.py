@@ -90,8 +90,9 @@ def require_app(settings: Settings, provider: str) -> App:
     app = provider_app(settings, provider)
     if app is None:
         raise ConfigError(
-            f"{provider} is not set up: [providers.{provider}] lacks api_url or client_id.",
-            hint=f"For a try-out: sqlsync simulate --{provider} HOST:PORT, which is the api_url.",
+            f'{provider} is not set up: [providers.{provider}] lacks environment = "production"'
+            " with client_id, or a simulator's address as api_url.",
+            hint=f"For a try-out: sqlsync simulate --{provider} HOST:PORT",
         )
     return app
 

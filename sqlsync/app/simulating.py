@@ -12,10 +12,11 @@ def run_simulators(
     xero: Address | None,
     customers: int,
     invoices: int,
+    companies: int,
     seed: int,
     on_ready: OnReady,
 ) -> None:
-    """A simulated company of each service that has an address; says how to connect to it."""
+    """So many companies of each service that has an address; says how to connect to them."""
     from sqlsync.simulators.run import serve
 
     run(
@@ -24,6 +25,8 @@ def run_simulators(
             xero=None if xero is None else str(xero),
             customers=customers,
             invoices=invoices,
+            companies=companies,
+            organisations=companies,
             seed=seed,
             say=lambda line: on_ready(line.removeprefix("ready ")),
         )

@@ -14,6 +14,7 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 from sqlsync.cli.books import backfill, connect, migrate, status
+from sqlsync.cli.choosing import objects, union
 from sqlsync.cli.demo import demo
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.running import proxy, simulate, up, web, worker
@@ -34,6 +35,8 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(objects)
+app.command()(union)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
 user.command("add")(add_user)
 app.add_typer(user, name="user")

@@ -1,4 +1,4 @@
-"""Everything on one machine, with a simulated company: `sqlsync demo`."""
+"""Everything on one machine, with two simulated companies: `sqlsync demo`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +27,11 @@ from sqlsync.cli.supervisor import child_command
 from sqlsync.database import connect
 from sqlsync.settings import Address, load_settings
 
-NAME = "demo"
-CLIENT_ID, CLIENT_SECRET, VERIFIER = "demo-client", "demo-secret", "demo-verifier"
-CUSTOMERS, INVOICES = 200, 1000
+USER = "demo"
+PROVIDERS = ("quickbooks", "xero")  # names of the connections and of their schemas, too
+CLIENT_ID, CLIENT_SECRET, SIGNED_WITH = "demo-client", "demo-secret", "demo-webhook-secret"
+# Customers and invoices: enough to look around in, few enough to be there soon.
+SIZES = {"quickbooks": (200, 1000), "xero": (60, 200)}
 # The check waits for a poll, so it polls more often than the default of once a minute.
 CHECK_POLL_SECONDS = 5
 
@@ -42,7 +45,7 @@ def demo(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE")] = None,
 ) -> None:
-    """Runs everything on this machine, with a simulated company to read and write."""
+    """Runs everything on this machine, with simulated companies to read and write."""
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals())
         directory = state_dir or Path(
@@ -63,59 +66,75 @@ def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: boo
     _say("Postgres")
     url = stack.enter_context(databases.open_database(settings, prepare_embedded=False))
     databases.prepare(url)
-    _say(f"a simulated QuickBooks company, {CUSTOMERS} customers and {INVOICES} invoices")
-    simulator = stack.enter_context(
-        background(
-            "simulate",
-            child_command(
-                "simulate",
-                config,
-                *("--quickbooks", "127.0.0.1:0"),
-                *("--customers", str(CUSTOMERS), "--invoices", str(INVOICES)),
-            ),
-            child_environment(url),
-        )
-    )
-    base = f"http://{simulator.ready['quickbooks']}"
+    simulated = {provider: _simulated(stack, config, url, provider) for provider in PROVIDERS}
     # This process is the demo's own: what it sets here is what its children see.
     os.environ.update(
         SQLSYNC_STATE_DIR=str(directory.absolute()),
-        SQLSYNC_PROVIDERS__QUICKBOOKS__ENVIRONMENT="simulator",
-        SQLSYNC_PROVIDERS__QUICKBOOKS__API_URL=base,
-        SQLSYNC_PROVIDERS__QUICKBOOKS__CLIENT_ID=CLIENT_ID,
-        SQLSYNC_PROVIDERS__QUICKBOOKS__CLIENT_SECRET=CLIENT_SECRET,
-        SQLSYNC_PROVIDERS__QUICKBOOKS__WEBHOOK_VERIFIER_TOKEN=VERIFIER,
+        SQLSYNC_PROVIDERS__QUICKBOOKS__WEBHOOK_VERIFIER_TOKEN=SIGNED_WITH,
+        SQLSYNC_PROVIDERS__XERO__WEBHOOK_KEY=SIGNED_WITH,
         SQLSYNC_PROXY__LISTEN=_listen(settings.proxy.listen, any_port=check),
         SQLSYNC_WEB__LISTEN=_listen(settings.web.listen, any_port=check),
         **({"SQLSYNC_SYNC__POLL_ACTIVE_SECONDS": str(CHECK_POLL_SECONDS)} if check else {}),
     )
-    connecting.connect_company(
-        load_settings(config),
-        url,
-        provider="quickbooks",
-        name=NAME,
-        schema_name="quickbooks",
-        company_id=simulator.ready["realm"],
-        refresh_token=simulator.ready["refresh_token"],
-    )
+    for provider, company in simulated.items():
+        section = f"SQLSYNC_PROVIDERS__{provider.upper()}__"
+        os.environ[section + "ENVIRONMENT"] = "simulator"
+        os.environ[section + "API_URL"] = company.address
+        os.environ[section + "CLIENT_ID"] = CLIENT_ID
+        os.environ[section + "CLIENT_SECRET"] = CLIENT_SECRET
+    for provider, company in simulated.items():
+        connecting.connect_company(
+            load_settings(config),
+            url,
+            provider=provider,
+            name=provider,
+            schema_name=provider,
+            company_id=company.id,
+            refresh_token=company.refresh_token,
+        )
     _say("proxy, worker and web")
     services = stack.enter_context(
         background("up", child_command("up", config), child_environment(url))
     )
-    _say("backfill")
     with connect(url) as database:
-        follow_backfill(url, find_connection(database, NAME), go_on=services.check)
-        password = set_up_user(database, NAME, write=True)
+        for provider in PROVIDERS:
+            _say(f"backfill of {provider}")
+            follow_backfill(url, find_connection(database, provider), go_on=services.check)
+        password = set_up_user(database, USER, write=True)
         dbname = database.info.dbname
     proxy = Address.parse(services.ready["proxy"])
     return DemoAddresses(
-        url=user_url(proxy, NAME, password, dbname),
-        simulator=base,
-        realm=simulator.ready["realm"],
+        url=user_url(proxy, USER, password, dbname),
+        quickbooks=simulated["quickbooks"].address,
+        realm=simulated["quickbooks"].id,
+        xero=simulated["xero"].address,
+        tenant=simulated["xero"].id,
         web=services.ready["web"],
-        verifier=VERIFIER,
+        secret=SIGNED_WITH,
         poll_seconds=CHECK_POLL_SECONDS if check else settings.sync.poll_active_seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Simulated:
+    """A simulated company: where it is, and what lets us in."""
+
+    address: str
+    id: str
+    refresh_token: str
+
+
+def _simulated(stack: ExitStack, config: Path | None, url: str, provider: str) -> _Simulated:
+    customers, invoices = SIZES[provider]
+    _say(f"a simulated {provider} company, {customers} customers and {invoices} invoices")
+    sizes = ("--customers", str(customers), "--invoices", str(invoices))
+    command = child_command("simulate", config, f"--{provider}", "127.0.0.1:0", *sizes)
+    ready = stack.enter_context(background("simulate", command, child_environment(url))).ready
+    if provider == "xero":
+        company_id, refresh_token = ready["tenant"], ready["xero_refresh_token"]
+    else:
+        company_id, refresh_token = ready["realm"], ready["refresh_token"]
+    return _Simulated(f"http://{ready[provider]}", company_id, refresh_token)
 
 
 def _listen(wanted: Address, *, any_port: bool) -> str:
@@ -144,7 +163,13 @@ and try:
     update customer set display_name = 'Acme Corporation' where id = '1' returning id, display_name;
     update customer set display_name = 'x' where id = '999999';
 
-The company is simulated at {addresses.simulator}. Ctrl-C ends it all.""",
+    select invoice_number, contact_name, total, amount_due from xero.invoice
+        where type = 'ACCREC' and amount_due > 0 order by amount_due desc limit 5;
+    update xero.contact set first_name = 'Ada' where id = (select id from contact order by name
+        limit 1) returning name, first_name;
+    insert into xero.contact (name) select name from xero.contact limit 1;
+
+QuickBooks is simulated at {addresses.quickbooks}, Xero at {addresses.xero}. Ctrl-C ends it all.""",
         flush=True,
     )
 

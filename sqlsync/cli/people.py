@@ -29,6 +29,9 @@ _NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 def add_user(
     name: Annotated[str, typer.Argument(help="Name of the Postgres role")],
     write: Annotated[bool, typer.Option("--write", help="May write, not only read")] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="May choose what is synced (sqlsync.enable_object, …)")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Makes a user of the tables and prints its URL. Run again, it gives a new password."""
@@ -41,11 +44,13 @@ def add_user(
     with databases.open_database(settings) as url, connect(url) as database:
         require_set_up(database)
         address = addresses.proxy_address(settings)
-        password = set_up_user(database, name, write=write)
+        password = set_up_user(database, name, write=write, admin=admin)
         print(user_url(address, name, password, database.info.dbname))
 
 
-def set_up_user(database: Connection[TupleRow], name: str, *, write: bool) -> str:
+def set_up_user(
+    database: Connection[TupleRow], name: str, *, write: bool, admin: bool = False
+) -> str:
     """Makes or renews the login role and returns its new password.
 
     A user who may write keeps that. Raises ConfigError where the role is somebody else's.
@@ -66,6 +71,8 @@ def set_up_user(database: Connection[TupleRow], name: str, *, write: bool) -> st
             )
             group = "sqlsync_writer" if write else "sqlsync_reader"
             database.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), role))
+            if admin:
+                database.execute(sql.SQL("grant sqlsync_admin to {}").format(role))
     except errors.InsufficientPrivilege as error:
         raise ConfigError(
             f"The user {database.info.user} of database_url may not make users:"

@@ -54,11 +54,15 @@ def simulate(
     ] = None,
     customers: Annotated[int, typer.Option(min=0, help="How many customers")] = 200,
     invoices: Annotated[int, typer.Option(min=0, help="How many invoices")] = 1000,
+    companies: Annotated[int, typer.Option(min=1, help="How many companies of each service")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same company")] = 1,
     config: ConfigOption = None,
     supervised: SupervisedOption = False,
 ) -> None:
-    """Runs a simulated company to try everything on. Default: QuickBooks on 127.0.0.1:8081."""
+    """Runs simulated companies to try everything on. Default: QuickBooks on 127.0.0.1:8081.
+
+    Says on one line where they listen, their ids and a refresh token each: what `connect` takes.
+    """
     start(config, supervised=supervised)
     if quickbooks is None and xero is None:
         quickbooks = "127.0.0.1:8081"
@@ -67,6 +71,7 @@ def simulate(
         xero=None if xero is None else address("--xero", xero),
         customers=customers,
         invoices=invoices,
+        companies=companies,
         seed=seed,
         on_ready=ready,
     )

@@ -9,6 +9,9 @@ A record is passed over (`skipped_ids`), to be fetched and given again later, wh
 - a client's write has its row locked: waiting could deadlock, and the write brings it anyway;
 - it is not mirrored yet and a create of ours is on its way: the client's own session must be
   the one that inserts it, or its transaction would fail after the provider has said yes.
+
+What is stored goes by the tables as they are: columns and child tables that are switched off
+are left out. Looking at the rows locks the table against a change of its columns.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from schema.codec import CopyRows, copy_encoder
 from schema.model import ObjectSpec
 from schema.rows import record_row
 from sqlsync.database import EngineConnection, errors
+from sqlsync.mirror.columns import Shape
 from sqlsync.mirror.statements import IngestStatements, ingest_statements
 
 log = logging.getLogger(__name__)
@@ -75,10 +79,17 @@ async def ingest(
     """
     if not items:
         return IngestResult()
-    statements = ingest_statements(schema_name, spec, children)
+    whole, spec = spec, _last_shape(schema_name, spec)
     encoder = copy_encoder(spec)
     page = encoder.rows(items, children=children)
-    known = await _look(connection, statements, page.ids, fetched_at)
+    known = await _look(
+        connection, ingest_statements(schema_name, whole, children), page.ids, fetched_at
+    )
+    if (there := known.shape.narrow(whole)) is not spec:
+        _shapes[schema_name, id(whole)] = spec = there
+        encoder = copy_encoder(spec)
+        page = encoder.rows(items, children=children)
+    statements = ingest_statements(schema_name, spec, children)
     result = IngestResult(
         skipped_ids=tuple(sorted(known.skipped)),
         ids=page.ids,
@@ -135,6 +146,15 @@ async def remove(
     return RemoveResult(tuple(gone), tuple(sorted(known.skipped & known.present)))
 
 
+# By schema and object: the object as its tables held it when last looked at. A guess, so that
+# most pages are encoded once; each transaction looks again.
+_shapes: dict[tuple[str, int], ObjectSpec] = {}
+
+
+def _last_shape(schema_name: str, spec: ObjectSpec) -> ObjectSpec:
+    return _shapes.get((schema_name, id(spec)), spec)
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the database says about the ids of a page, before anything is written."""
@@ -142,6 +162,7 @@ class _Known:
     present: frozenset[str]  # mirrored; those not skipped are locked now, in key order
     skipped: frozenset[str]
     removed: frozenset[str]  # left the mirror after the provider was asked
+    shape: Shape
 
 
 async def _look(
@@ -154,11 +175,16 @@ async def _look(
     row = await found.fetchone()
     if row is None:
         raise AssertionError("a select of aggregates gives one row")
-    present, locked, any_create, created, removed = row
+    present, locked, any_create, created, removed, tables, off = row
     here = frozenset(present)
     new = frozenset(ids) - here
     held = new if any_create else new & frozenset(created)
-    return _Known(here, (here - frozenset(locked)) | held, frozenset(removed) & new)
+    return _Known(
+        here,
+        (here - frozenset(locked)) | held,
+        frozenset(removed) & new,
+        Shape(tables, frozenset(off)),
+    )
 
 
 async def _load_fresh(

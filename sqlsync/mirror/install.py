@@ -2,7 +2,7 @@
 
 One transaction under one lock, so that any number of processes may start at once. Safe to run
 again: with nothing to do it changes nothing. What to do is decided by `schema.ddl` and
-`schema.drift`; here it is done.
+`schema.drift`; here it is done. What is new is filled afterwards (`sqlsync.mirror.filling`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from schema.codec import copy_encoder, copy_statement
 from schema.ddl import bookkeeping_ddl, column_rows, quote, schema_ddl
-from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Fill, fill_from_raw, find_drift
+from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Retype, find_drift
 from schema.model import Catalog, ObjectSpec
+from schema.narrow import chosen
 from schema.object_view import object_view_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.search_path import set_search_path
 
 _LOCK_KEY = 0x73716C_696E7374  # "sql", "inst"
-_PAGE_ROWS = 1000
+
+Off = frozenset[tuple[str, str]]  # (table, column) that is switched off; column "": the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,20 @@ async def install(
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         await _make_schema(connection, schema_name)
-        drift = find_drift(specs, await _read_actual(connection, schema_name), schema_name)
+        is_new = await _is_new(connection, connection_id)
+        off = await _off(connection, connection_id)
+        wanted = [chosen(spec, off) for spec in specs]
+        drift = find_drift(wanted, await _read_actual(connection, schema_name), schema_name)
         if drift.conflicts:
             raise ConfigError(
                 "; ".join(drift.conflicts),
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
-        await _bring_up(connection, catalog, specs, drift, schema_name, connection_id)
-        path_set, warnings = await _set_search_path(connection, schema_name, connection_id)
+        kept = await _bring_up(connection, catalog, specs, off, drift, schema_name, connection_id)
+        path_set, warnings = await set_search_path(
+            connection, schema_name, connection_id, is_new=is_new
+        )
+        warnings = [*kept, *warnings]
     return InstallReport(
         tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
     )
@@ -93,123 +101,134 @@ async def _make_schema(connection: EngineConnection, schema_name: str) -> None:
         ) from error
 
 
+async def _is_new(connection: EngineConnection, connection_id: int) -> bool:
+    """Whether the connection has had no tables so far."""
+    query = "select not exists (select from sqlsync.applied_object where connection_id = %s)"
+    row = await _row(connection, query, [connection_id])
+    return row is not None and bool(row[0])
+
+
 async def _read_actual(connection: EngineConnection, schema_name: str) -> dict[str, ActualTable]:
     rows = await (await connection.execute(ACTUAL_QUERY, [schema_name])).fetchall()
     return {name: ActualTable(*facts) for name, *facts in rows}
+
+
+async def _off(connection: EngineConnection, connection_id: int) -> Off:
+    rows = await connection.execute(
+        "select table_name, column_name from sqlsync.off where connection_id = %s",
+        [connection_id],
+    )
+    return frozenset(await rows.fetchall())
 
 
 async def _bring_up(
     connection: EngineConnection,
     catalog: Catalog,
     specs: Sequence[ObjectSpec],
+    off: Off,
     drift: Drift,
     schema_name: str,
     connection_id: int,
-) -> None:
-    hashes = {spec.table: sha256(repr(spec).encode()).hexdigest() for spec in specs}
+) -> list[str]:
+    """Returns warnings."""
+    bookkeeping = [*bookkeeping_ddl(schema_name), *object_view_ddl(catalog, schema_name)]
+    basis = sha256("".join(bookkeeping).encode()).hexdigest()
+    hashes = {spec.table: sha256(f"{basis}{spec!r}".encode()).hexdigest() for spec in specs}
     applied = await connection.execute(
         "select table_name, catalog_hash from sqlsync.applied_object where connection_id = %s",
         [connection_id],
     )
     known: dict[str, str] = dict(await applied.fetchall())
     changed = [spec for spec in specs if known.get(spec.table) != hashes[spec.table]]
-    if not changed and not drift.statements:
-        return
-    await _run(connection, bookkeeping_ddl(schema_name))
-    await _run(connection, object_view_ddl(catalog, schema_name))
+    if not changed and not drift.statements and not drift.retypes:
+        return []
+    await _run(connection, bookkeeping)
     await _run(connection, drift.statements)
-    for spec in specs:
-        if fills := [f for f in drift.fills if f.plan.spec is spec]:
-            await _fill(connection, spec, fills, schema_name)
-    await _run(connection, column_rows(changed, schema_name))
-    cdc = sql.Identifier(schema_name, "_sync_cdc")
+    fills = [(fill.plan.name, fill.columns) for fill in drift.fills]
+    warnings = []
+    for retype in drift.retypes:
+        problem = await _retype(connection, retype, schema_name)
+        if problem is None:
+            fills.append((retype.plan.name, (retype.column.name,)))
+        else:
+            warnings.append(problem)
+    await _run(connection, column_rows(changed, schema_name, off))
     for spec in changed:
-        await connection.execute(
-            sql.SQL("insert into {} (object) values (%s) on conflict do nothing").format(cdc),
-            [spec.table],
+        await _note_applied(
+            connection,
+            connection_id,
+            spec,
+            hashes[spec.table],
+            schema_name,
+            off_at_first=not spec.enabled and spec.table not in known,
         )
+    for table, columns in fills:
         await connection.execute(
-            "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash)"
-            " values (%s, %s, %s) on conflict (connection_id, table_name)"
-            " do update set catalog_hash = excluded.catalog_hash",
-            [connection_id, spec.table, hashes[spec.table]],
+            "select sqlsync.want_fill(%s, %s, %s)",
+            [connection_id, table, None if columns is None else list(columns)],
+        )
+    await connection.execute(
+        sql.SQL(
+            "update {}._sync_column c set filling = true from sqlsync.fill f"
+            " where f.connection_id = %s and f.table_name = c.table_name and not c.filling"
+            " and (f.columns is null or c.column_name = any(f.columns))"
+        ).format(sql.Identifier(schema_name)),
+        [connection_id],
+    )
+    await connection.execute("select sqlsync.refresh_unions(%s)", [catalog.provider])
+    return warnings
+
+
+async def _retype(connection: EngineConnection, retype: Retype, schema_name: str) -> str | None:
+    """Gives the column the catalog's type. Returns why not, where something stands on it."""
+    try:
+        async with connection.transaction():
+            await connection.execute(retype.statement(schema_name).encode())
+    except errors.Error as error:
+        uses = await _row(
+            connection,
+            "select array_to_string(sqlsync.uses_of_column(%s, %s, %s), ', ')",
+            [schema_name, retype.plan.name, retype.column.name],
+        )
+        what = f"is used by {uses[0]}" if uses and uses[0] else str(error.diag.message_primary)
+        return (
+            f'Column "{retype.column.name}" of "{schema_name}"."{retype.plan.name}" stays'
+            f" {retype.there}, though it is {retype.column.type} now: it {what}."
+            " Drop that and run: sqlsync migrate"
+        )
+    return None
+
+
+async def _note_applied(
+    connection: EngineConnection,
+    connection_id: int,
+    spec: ObjectSpec,
+    catalog_hash: str,
+    schema_name: str,
+    *,
+    off_at_first: bool,
+) -> None:
+    await connection.execute(
+        "insert into sqlsync.applied_object (connection_id, table_name, catalog_hash, children)"
+        " values (%s, %s, %s, %s) on conflict (connection_id, table_name) do update"
+        " set catalog_hash = excluded.catalog_hash, children = excluded.children",
+        [connection_id, spec.table, catalog_hash, list(spec.child_by_table)],
+    )
+    made = await connection.execute(
+        sql.SQL("insert into {} (object) values (%s) on conflict do nothing").format(
+            sql.Identifier(schema_name, "_sync_cdc")
+        ),
+        [spec.table],
+    )
+    if off_at_first and made.rowcount:
+        await connection.execute(
+            "select sqlsync.switch_object(%s, %s, false)", [connection_id, spec.table]
         )
 
 
 async def _run(connection: EngineConnection, statements: Sequence[str]) -> None:
     if statements:
         await connection.execute(";\n".join(statements).encode())
-
-
-async def _fill(
-    connection: EngineConnection, spec: ObjectSpec, fills: Sequence[Fill], schema_name: str
-) -> None:
-    """Reads the records back out of the mirror and puts what is new beside them."""
-    encoder = copy_encoder(spec)
-    columns = {spec.table: encoder.columns, **encoder.child_columns}
-    for fill in fills:
-        table = sql.Identifier(schema_name, fill.plan.name)
-        await connection.execute(
-            sql.SQL("create temporary table {} on commit drop as select * from {} limit 0").format(
-                sql.Identifier(_staging(fill)), table
-            )
-        )
-    async with connection.cursor(name="sqlsync_fill") as cursor:
-        await cursor.execute(
-            sql.SQL("select raw::text from {} where raw is not null").format(
-                sql.Identifier(schema_name, spec.table)
-            )
-        )
-        while rows := await cursor.fetchmany(_PAGE_ROWS):
-            page = encoder.rows([row[0].encode() for row in rows])
-            blobs = {spec.table: page.blob, **page.children}
-            for fill in fills:
-                statement = copy_statement(
-                    f"pg_temp.{quote(_staging(fill))}", columns[fill.plan.name]
-                )
-                async with connection.cursor() as writer, writer.copy(statement.encode()) as copy:
-                    await copy.write(blobs[fill.plan.name])
-    for fill in fills:
-        staging = f"pg_temp.{quote(_staging(fill))}"
-        statement = fill_from_raw(fill, staging, columns[fill.plan.name], schema_name)
-        await connection.execute(statement.encode())
-
-
-def _staging(fill: Fill) -> str:
-    return f"sqlsync_fill_{sha256(fill.plan.name.encode()).hexdigest()[:16]}"
-
-
-async def _set_search_path(
-    connection: EngineConnection, schema_name: str, connection_id: int
-) -> tuple[bool, list[str]]:
-    """For the first connection, unless the database has a search_path already."""
-    row = await _row(
-        connection,
-        "select (select min(id) from sqlsync.connection) = %s and not exists ("
-        " select from pg_db_role_setting s, unnest(s.setconfig) as setting"
-        " where s.setrole = 0 and setting like 'search_path=%%'"
-        " and s.setdatabase = (select oid from pg_database where datname = current_database()))",
-        [connection_id],
-    )
-    if row is None or not row[0]:
-        return False, []
-    path = ", ".join(dict.fromkeys([quote(schema_name), "public"]))
-    statement = sql.SQL("alter database {} set search_path = {}").format(
-        sql.Identifier(connection.info.dbname),
-        sql.SQL(path),
-    )
-    try:
-        async with connection.transaction():
-            await connection.execute("reset role")
-            await connection.execute(statement)
-            await connection.execute("set role sqlsync_engine")
-    except errors.InsufficientPrivilege:
-        warning = (
-            f"The search_path is not set: {connection.info.user} does not own the database."
-            f" As its owner: {statement.as_string(connection)}"
-        )
-        return False, [warning]
-    return True, []
 
 
 async def _row(

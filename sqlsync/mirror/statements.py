@@ -9,6 +9,7 @@ from hashlib import sha256
 from schema.codec import copy_encoder, copy_statement
 from schema.model import ObjectSpec
 from sqlsync.database import sql
+from sqlsync.mirror.columns import shape_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class IngestStatements:
     """Statements for one mirrored table and its child tables, as bytes.
 
     look: %(ids)s, %(at)s → mirrored ids, those of them locked now, whether a create whose id
-    is not known yet is on its way, ids of creates answered but not committed, removed ids.
+    is not known yet is on its way, ids of creates answered but not committed, removed ids,
+    and the tables as they are (`mirror.columns`).
     """
 
     look: bytes
@@ -57,6 +59,7 @@ def _build(schema_name: str, key: _SpecKey) -> IngestStatements:
                 changes=sql.Identifier(schema_name, "_sync_change"),
                 schema_name=sql.Literal(schema_name),
                 table_name=sql.Literal(spec.table),
+                shape=shape_columns(schema_name, spec),
             )
         ),
         stage=_bytes(sql.SQL("").join(stages)),
@@ -141,7 +144,8 @@ select
         select array_agg(distinct record_id) from {changes}
         where table_name = {table_name} and operation = 'delete'
         and at > %(at)s::timestamptz and record_id = any(%(ids)s)
-    ), '{{}}')
+    ), '{{}}'),
+    {shape}
 from (select set_config('lock_timeout', '5s', true)) as patience
 """
 

@@ -286,6 +286,40 @@ def test_killed_at_any_moment_of_a_write(house: House) -> None:
     house.assert_both_sides_agree()
 
 
+def test_a_stop_lets_the_write_in_flight_finish(house: House) -> None:
+    """SIGTERM: who writes gets the answer, an open block is rolled back, nobody new comes in."""
+    assert house.proxy is not None
+    kept = new_customer(house, "Kept by the stop")
+    house.simulator.trouble("slow", seconds=1.5, when="after", entity="customer", times=1)
+    answers: list[str] = []
+
+    def write() -> None:
+        with psycopg.connect(house.through, autocommit=True) as connection:
+            answers.append(
+                connection.execute(
+                    "insert into customer (display_name) values ('Finished')"
+                ).statusmessage
+                or ""
+            )
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    house.until_state("sent")
+    with psycopg.connect(house.through) as idle:
+        idle.execute(f"update customer set notes = 'in a block' where id = '{kept}'")
+        house.proxy.terminate()
+        writing.join(20)
+        assert house.proxy.wait(30) == 0
+        assert answers == ["INSERT 0 1"]
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("select 1")
+    assert len(active(house, "Finished")) == 1
+    house.start()
+    house.until_settled()
+    house.assert_both_sides_agree()
+    assert not (house.simulator.record("Customer", kept) or {}).get("Notes")
+
+
 def _quietly(call: Callable[[], object]) -> None:
     try:
         call()

@@ -130,6 +130,23 @@ def test_status_of_an_empty_house(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no connections" in capsys.readouterr().out
 
 
+def test_several_simulated_companies_say_how_each_is_connected(
+    environment: dict[str, str],
+) -> None:
+    services = ["--quickbooks", "127.0.0.1:0", "--xero", "127.0.0.1:0"]
+    sizes = ["--companies", "2", "--customers", "1", "--invoices", "1"]
+    with subprocess.Popen(
+        [*COMMAND, "simulate", *services, *sizes],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = read_ready(process)
+        process.terminate()
+    for word in ("realm", "refresh_token", "tenant", "xero_refresh_token"):
+        assert len(set(said[word].split(","))) == 2, word
+
+
 def test_up_is_ready_on_one_line_and_serves_a_plain_proxy(
     environment: dict[str, str], up: subprocess.Popen[str], database_url: str
 ) -> None:
@@ -195,6 +212,12 @@ def test_without_a_database_url_an_embedded_server_lives_as_long_as_up(
         listed = sqlsync(environment, "status", "--json")
         assert json.loads(listed.stdout) == {"connections": []}
         assert is_alive(pid)  # a second user came and went
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while sqlsync(environment, "status", "--json").returncode != 0:
+            assert time.monotonic() < deadline
+        pid = int(pid_file.read_text().split()[0])
+        assert is_alive(pid)  # `up` has started it again
     finally:
         process.terminate()
         process.wait(60)

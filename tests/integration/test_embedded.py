@@ -163,6 +163,20 @@ def test_after_kill_9_of_the_server_itself_it_is_started_again(state_dir: Path) 
         again.stop()
 
 
+def test_after_kill_9_it_is_revived_on_its_port_with_its_data(state_dir: Path) -> None:
+    with EmbeddedPostgres.under(state_dir) as server:
+        assert not server.revive()
+        url = server.database_url
+        with connect(url) as database:
+            database.execute("create table kept as select 1 as a")
+        pid = server_pid(server)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not is_alive(pid))
+        assert server.revive()
+        assert not server.revive()
+        assert query_value(url, "select a from kept") == 1
+
+
 def test_a_pid_file_that_names_a_foreign_process_is_cleared_away(state_dir: Path) -> None:
     with EmbeddedPostgres.under(state_dir) as server:
         lines = (server.data / "postmaster.pid").read_text().splitlines()

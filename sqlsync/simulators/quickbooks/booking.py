@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlsync.simulators.clock import PACIFIC
 from sqlsync.simulators.quickbooks import faults, namelists
 from sqlsync.simulators.quickbooks.entities import Entity
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.ledger import PURCHASES, SALES, SIDE_OF, Ledger, Side
 from sqlsync.simulators.quickbooks.linking import Linker, own_links
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.posting.goods import is_stocked, units_of
+from sqlsync.simulators.quickbooks.posting.standing import standing_of
 from sqlsync.simulators.quickbooks.store import Row
 from sqlsync.simulators.quickbooks.unit import Unit
 from sqlsync.simulators.quickbooks.values import Doc, to_cents
@@ -40,7 +45,9 @@ class Booker:
     def _finish_name(self, entity: Entity, row: Row, doc: Doc) -> None:
         opening = doc.pop("Balance", None)
         if opening and row.doc is None and row.seed is None:
-            row.open = to_cents(opening)
+            row.open = row.total = to_cents(opening)
+        if entity.name == "Item":
+            self._count(row, doc)
         old_name, old_parent = row.name, row.parent
         active = doc.get("Active", True)
         if row.active and not active:
@@ -60,6 +67,17 @@ class Booker:
                     self.unit.edit(table, child, token=False, touch=False)
             if self.options.rename_reaches_forms:
                 self._rename(entity, row)
+
+    def _count(self, item: Row, doc: Doc) -> None:
+        """A quantity other than that on hand is a count of the stock, of today."""
+        before = item.doc or {}
+        if not (is_stocked(before) and is_stocked(doc)):
+            return
+        counted = units_of(doc["QtyOnHand"]) - standing_of(self.books).on_hand(item.id)
+        doc["QtyOnHand"] = before["QtyOnHand"]
+        if counted:
+            today = datetime.fromtimestamp(self.unit.now, PACIFIC).date()
+            item.links = (*item.links, (today.toordinal(), counted))
 
     def _rename(self, entity: Entity, row: Row) -> None:
         """Forms show the new name; their times do not change."""

@@ -6,7 +6,15 @@ record), `stored` the part of an assembled object that belongs into `Row.doc`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
 from sqlsync.simulators.quickbooks import seeded
+from sqlsync.simulators.quickbooks.lines import plain
+from sqlsync.simulators.quickbooks.posting.chart import Account
+from sqlsync.simulators.quickbooks.posting.entries import UNIT
+from sqlsync.simulators.quickbooks.posting.goods import is_stocked
+from sqlsync.simulators.quickbooks.posting.standing import standing_of
 from sqlsync.simulators.quickbooks.store import Books, Links, Row
 from sqlsync.simulators.quickbooks.values import Doc, decode, encode, in_home, money, timestamp
 
@@ -112,8 +120,12 @@ def _computed(books: Books, entity: str, row: Row) -> Doc:
             "BalanceWithJobs": money(books.balance_with_jobs(row)),
             **_named(books, entity, row),
         }
-    if entity in ("Item", "Account"):
-        return _named(books, entity, row)
+    if entity == "Item":
+        return {**_named(books, entity, row), **_on_hand(books, row)}
+    if entity == "Account":
+        own, whole = balances(books, row)
+        figures = {"CurrentBalance": money(own), "CurrentBalanceWithSubAccounts": money(whole)}
+        return {**_named(books, entity, row), **figures}
     if entity in ("Class", "Department"):
         full = books.full_name(entity, row)
         return {f"Sub{entity}": bool(row.parent), "FullyQualifiedName": full}
@@ -155,6 +167,39 @@ def _computed(books: Books, entity: str, row: Row) -> Doc:
     if entity in _PAID_AT_ONCE:
         return {"TotalAmt": money(row.total), "Balance": 0}
     return {}
+
+
+def _on_hand(books: Books, item: Row) -> Doc:
+    """Of an item kept in stock: what is there now. Its document says what it started with."""
+    if not is_stocked(item.doc or {}):
+        return {}
+    units = Decimal(standing_of(books).on_hand(item.id)) / UNIT
+    return {"QtyOnHand": plain(units)}
+
+
+def balances(books: Books, account: Row) -> tuple[int, int]:
+    """An account's balance and that with its sub-accounts, in cents, as the service shows them.
+
+    Accounts of income and expense show nought; of the others a debit is positive, but what is
+    owed on a credit card is positive too.
+    """
+    standing = standing_of(books)
+    facts = standing.poster.chart.accounts.get(account.id)
+    if facts is None or facts.is_profit:
+        return 0, 0
+    sign = -1 if facts.type == "Credit Card" else 1
+    own = whole = standing.balance(account.id) * sign
+    for below in facts_below(standing.poster.chart.accounts, account.id):
+        whole += standing.balance(below) * sign
+    return own, whole
+
+
+def facts_below(accounts: Mapping[int, Account], parent: int) -> Iterator[int]:
+    """The sub-accounts of an account, and theirs."""
+    for account in accounts.values():
+        if account.parent == parent:
+            yield account.id
+            yield from facts_below(accounts, account.id)
 
 
 def _with_bill_payments(books: Books, row: Row) -> Doc:

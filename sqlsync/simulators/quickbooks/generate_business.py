@@ -62,6 +62,7 @@ def add_transactions(
         entering.pay_until(at)
         entering.STEPS[kind](entering, at, *what)
     entering.pay_until(now)
+    entering.stock_up()
     for table in ("Invoice", "Bill"):  # a payment was their last change
         rows = books.tables[table].rows
         books.tables[table].rows = {
@@ -82,6 +83,8 @@ class _Entering:
         self.vendors = books.tables["Vendor"].ids
         self.items = [i for i in books.seed_items if books.seed_items[i].price < 100_000]
         self.items += [i for i in books.seed_items if books.seed_items[i].price >= 100_000][:1]
+        self.sold: dict[int, int] = {}  # item -> pieces sold less pieces bought so far
+        self.missing: dict[int, int] = {}  # item -> the most of that at any time
         self.bought = [
             row
             for row in books.tables["Item"].rows.values()
@@ -98,6 +101,8 @@ class _Entering:
             quantity = 1 + int(draw() * draw() * 8)
             lines += (item, quantity)
             subtotal += books.seed_items[item].price * quantity
+            self.sold[item] = self.sold.get(item, 0) + quantity
+            self.missing[item] = max(self.missing.get(item, 0), self.sold[item])
         seed_of_customer: seeded.CustomerSeed = customer.seed
         discount = (5, 10, 15)[int(draw() * 3)] if draw() < 0.08 else 0
         tax = seeded.tax_cents(subtotal) if seed_of_customer.taxable and draw() < 0.6 else 0
@@ -191,6 +196,8 @@ class _Entering:
             quantity = 1 + int(draw() * 12)
             cost = int(item.doc["PurchaseCost"] * 100) if item.doc else 0
             total += cost * quantity
+            if with_costs:
+                self.sold[item.id] = self.sold.get(item.id, 0) - quantity
             lines.append(
                 {
                     "Id": str(number),
@@ -289,6 +296,13 @@ class _Entering:
         document.links = (*document.links, (payment.id, cents))
         document.updated = when
         document.token += 1
+
+    def stock_up(self) -> None:
+        """The company started with so much of each item that it never ran out."""
+        for item, pieces in self.missing.items():
+            row = self.books.row("Item", item)
+            if row.doc and row.doc.get("Type") == "Inventory":
+                row.doc = {**row.doc, "QtyOnHand": row.doc["QtyOnHand"] + pieces}
 
     def _date(self, when: int) -> str:
         day = (when - self.calendar.mornings[0]) // 86400

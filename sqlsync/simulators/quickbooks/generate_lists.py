@@ -98,6 +98,8 @@ def _item(books: Books, facts: tuple[str, str, str, int, int], at: int) -> None:
         ',"DetailType":"SalesItemLineDetail","SalesItemLineDetail":{"ItemRef":{"value":'
         f'"{row.id}","name":{label}}},"UnitPrice":{price_of(price)},"ItemAccountRef":{{"value":'
         f'"{income[0]}","name":"{income[1]}"}},"TaxCodeRef":{{"value":"{row_code}"}},"Qty":',
+        int(income[0]),
+        description,
     )
 
 

@@ -64,6 +64,9 @@ ACCOUNTS = (  # id, name, type, sub-type
     (90, "Sales Tax Payable", "Other Current Liability", "SalesTaxPayable"),
     (91, "Opening Balance Equity", "Equity", "OpeningBalanceEquity"),
     (92, "Interest Earned", "Other Income", "InterestEarned"),
+    (93, "Unapplied Cash Payment Income", "Income", "UnappliedCashPaymentIncome"),
+    (94, "Unapplied Cash Bill Payment Expense", "Expense", "UnappliedCashBillPaymentExpense"),
+    (95, "Exchange Gain or Loss", "Other Expense", "ExchangeGainOrLoss"),
 )
 
 ITEMS = (  # name, description, type, price and cost in cents

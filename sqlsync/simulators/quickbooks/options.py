@@ -76,6 +76,8 @@ class Options:
     balance_raises_customer_token: bool = False  # a payment raises the customer's SyncToken
     balance_touches_customer: bool = True  # … and its LastUpdatedTime
     merge_touches_forms: bool = True  # forms of a merged name show a new time and SyncToken
+    balance_touches_account: bool = True  # a posting raises the account's LastUpdatedTime
+    stock_touches_item: bool = True  # a sale raises its LastUpdatedTime
     rename_reaches_forms: bool = True  # CustomerRef.name on forms follows, without a new time
     closed_period_code: str = "6210"
     warn_duplicate_numbers: bool = True

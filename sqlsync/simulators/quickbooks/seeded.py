@@ -45,11 +45,16 @@ class PaymentSeed(NamedTuple):
 
 
 class ItemFacts(NamedTuple):
-    """What seeded rows take from an item: price in cents, and JSON around the figures."""
+    """What seeded rows take from an item: price in cents, and JSON around the figures.
+
+    income: the account it is sold to.
+    """
 
     price: int
     head: str
     tail: str
+    income: int
+    description: str
 
 
 def render(books: Books, entity: str, row: Row) -> bytes:

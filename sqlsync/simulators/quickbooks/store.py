@@ -25,7 +25,8 @@ class Row:
     `open` of a credit: what is left of it.
     `links`: of a payment, what it pays and the credits it uses; of an invoice, bill or credit,
     the payments it is linked to; of a deposit, what is on it; of a reimbursable charge, the
-    expense it came from.
+    expense it came from; of an item, what was counted into its stock (day, millionths).
+    `total` of a party: its opening balance.
     `doc` is never changed in place, only replaced.
     """
 
@@ -153,6 +154,7 @@ class Books:
         self.jobs: dict[int, set[int]] = {}  # customer -> its sub-customers
         self.forms: dict[int, str] = {}  # customer -> what seeded invoices copied from it
         self.seed_items: dict[int, Any] = {}  # item -> seeded.ItemFacts, as at generation
+        self.standing: Any = None  # posting.Standing, once it was asked for
 
     def table(self, name: str) -> Table:
         return self.tables[name]

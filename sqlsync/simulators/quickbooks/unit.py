@@ -69,6 +69,21 @@ class Unit:
         row.body = None
         return row
 
+    def holds(self, row: Row) -> bool:
+        """The unit changes this record."""
+        return row in self._edits or row in self._added
+
+    def touched(self) -> list[tuple[str, Row | None, Row | None]]:
+        """(table, record before, record after) of everything changed so far."""
+        found: list[tuple[str, Row | None, Row | None]] = [
+            (table.name, None, row) for row, table in self._added.items()
+        ]
+        for row, (table, before) in self._edits.items():
+            old = Row(row.id)
+            old.restore(before)
+            found.append((table.name, old, None if row in self._removed else row))
+        return found
+
     def remove(self, table: Table, row: Row) -> None:
         self.edit(table, row, operation="Delete")
         self._removed[row] = table

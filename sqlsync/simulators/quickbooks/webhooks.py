@@ -35,6 +35,8 @@ _CLOUD = {
     "Merge": "merged",
 }
 
+_SILENT = frozenset({"Account", "Item"})  # figures of theirs that other records' writes change
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -116,7 +118,9 @@ class Sender(Courier[Event]):
         for change in changes:
             if change.entity in WITHOUT_WEBHOOK:
                 continue
-            if change.operation == "Balance" and not self.options.webhook_customer_on_balance:
+            if change.operation == "Balance" and (
+                change.entity in _SILENT or not self.options.webhook_customer_on_balance
+            ):
                 continue
             operation = change.operation
             if operation == "Deactivate" and self.options.webhook_deactivate_as_delete:

@@ -27,6 +27,7 @@ from sqlsync.simulators.quickbooks.crediting import APPLIED_BY, payment_of_credi
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.posting.effects import mark_figures
 from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
@@ -175,6 +176,7 @@ class Writer:
         unit = Unit(self.books, self.now)
         try:
             row = work(unit)
+            mark_figures(unit, self.options)
         except BaseException:
             unit.rollback()
             raise
@@ -258,6 +260,8 @@ class Writer:
         if entity.name in ("Payment", "BillPayment"):
             computed = documents.computed(self.books, entity.name, row)
             return {**old, "TotalAmt": computed["TotalAmt"], "Line": computed["Line"]}
+        if entity.name == "Item" and "QtyOnHand" in old:
+            return {**old, **documents.computed(self.books, "Item", row)}
         return dict(old)
 
     def _merged(self, entity: Entity, old: Doc, sent: Doc, *, sparse: bool) -> Doc:

@@ -14,6 +14,7 @@ from schema.loader import load_catalog
 from schema.model import Catalog, ObjectSpec
 from sqlsync.database import EngineConnection, connect, connect_engine, errors
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.filling import fill_all
 from sqlsync.mirror.install import InstallReport, install
 
 CATALOG = load_catalog("quickbooks")
@@ -117,16 +118,22 @@ async def test_a_second_install_changes_nothing(engine: EngineConnection) -> Non
     ) == len(CATALOG.objects)
 
 
-async def test_the_first_connection_is_found_without_its_schema(
+async def test_the_first_connection_is_found_first_and_the_others_after_what_is_the_users_own(
     engine: EngineConnection, migrated_url: str
 ) -> None:
     first, second = await register(engine), await register(engine, "other")
     assert (await install(engine, CATALOG, "quickbooks", first)).search_path_set
-    assert not (await install(engine, CATALOG, "other", second)).search_path_set
+    assert (await install(engine, CATALOG, "other", second)).search_path_set
     assert await value(engine, "select current_user::text") == "sqlsync_engine"
     with connect(migrated_url) as fresh:
-        assert fresh.execute("show search_path").fetchone() == ("quickbooks, public",)
+        assert fresh.execute("show search_path").fetchone() == ("quickbooks, public, other",)
         assert fresh.execute("select count(*) from invoice").fetchone() == (0,)
+        name = fresh.info.dbname
+        fresh.execute(f"alter database {name} set search_path = quickbooks, public".encode())
+        assert not (await install(engine, CATALOG, "other", second)).search_path_set
+        fresh.execute(f"alter database {name} set search_path = mine, quickbooks".encode())
+    third = await register(engine, "third")
+    assert not (await install(engine, CATALOG, "third", third)).search_path_set
 
 
 async def test_a_schema_that_is_there_already_can_be_used(engine: EngineConnection) -> None:
@@ -145,7 +152,10 @@ async def test_new_columns_come_last_are_filled_and_leave_views_working(
     await engine.execute("create view quickbooks.mine as select * from quickbooks.invoice")
 
     report = await install(engine, CATALOG, "quickbooks", connection_id)
+    assert await value(engine, "select bool_or(filling) from quickbooks._sync_column")
+    await fill_all(engine, CATALOG, "quickbooks", connection_id)
 
+    assert not await value(engine, "select bool_or(filling) from quickbooks._sync_column")
     assert set(report.columns_added) == {
         *("invoice.total_amt", "invoice.doc_number", "invoice.custom_field_2"),
         "invoice_line.description",
@@ -167,6 +177,7 @@ async def test_a_new_child_table_is_filled_from_raw(engine: EngineConnection) ->
     await install(engine, older, "quickbooks", connection_id)
     await load(engine, older.by_table["invoice"], INVOICE)
     await install(engine, CATALOG, "quickbooks", connection_id)
+    await fill_all(engine, CATALOG, "quickbooks", connection_id)
     lines = "select array_agg(id order by position) from quickbooks.invoice_line"
     assert await value(engine, lines) == ["1", "pos:2", "pos:3"]
     assert await value(engine, "select txn_id from quickbooks.invoice_linked_txn") == "151"
@@ -192,13 +203,13 @@ async def test_lost_triggers_and_indexes_come_back(engine: EngineConnection) -> 
     assert await value(engine, triggers) == 4 * len(CATALOG.by_any_table)
 
 
-async def test_a_column_of_another_type_is_refused_and_nothing_is_changed(
+async def test_a_key_of_another_type_is_refused_and_nothing_is_changed(
     engine: EngineConnection,
 ) -> None:
     connection_id = await register(engine)
     await install(engine, without(CATALOG, "customer", "notes"), "quickbooks", connection_id)
-    await engine.execute("alter table quickbooks.customer alter column balance type text")
-    with pytest.raises(ConfigError, match=r'"balance".*is text; the catalog says numeric'):
+    await engine.execute("alter table quickbooks.customer alter column sync_token type varchar")
+    with pytest.raises(ConfigError, match=r'"sync_token".*is character varying; the catalog says'):
         await install(engine, CATALOG, "quickbooks", connection_id)
     notes = "select count(*) from pg_attribute where attrelid = 'quickbooks.customer'::regclass and"
     assert await value(engine, f"{notes} attname = 'notes'") == 0

@@ -27,6 +27,12 @@ from proxy.tls import TlsFiles
 from proxy.upstream import Upstream
 from proxy.working import ProxyContext
 from sqlsync.embedded import EmbeddedPostgres
+from sqlsync.embedded_binaries import find_binaries
+
+
+def since(major: int) -> pytest.MarkDecorator:
+    """For what older servers do not know."""
+    return pytest.mark.skipif(find_binaries().major < major, reason=f"Postgres {major} brought it")
 
 
 class Watched(ClientSide):

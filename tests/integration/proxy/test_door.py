@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from integration.proxy.conftest import since
 from psycopg.conninfo import conninfo_to_dict
 
 from proxy.door import DoorLimits
@@ -93,7 +94,9 @@ def test_direct_tls_saves_the_request(start_proxy: Any, authority: Any, postgres
         assert client.pgconn.ssl_in_use
 
 
-@pytest.mark.parametrize("version", ["3.0", "3.2", "latest"])
+@pytest.mark.parametrize(
+    "version", ["3.0", *(pytest.param(v, marks=since(18)) for v in ("3.2", "latest"))]
+)
 def test_each_protocol_version_is_relayed(
     start_proxy: Any, postgres_url: str, version: str
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from integration.proxy.conftest import since
 from integration.proxy.twins import Twins
 from psycopg.conninfo import conninfo_to_dict
 
@@ -226,7 +227,10 @@ PSQL = [
     "copy plain from stdin;\n9\tnine\n\\.\ntable plain;",
     "begin; update vendor set phone = 'x' where id = '1'; rollback; table memo;",
     "\\gdesc\nupdate vendor set phone = 'g' returning phone \\gdesc",
-    "update vendor set phone = 'w' where id = '1' returning phone \\watch c=2 i=0.01",
+    pytest.param(
+        "update vendor set phone = 'w' where id = '1' returning phone \\watch c=2 i=0.01",
+        marks=since(16),
+    ),
 ]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from integration.proxy.conftest import since
 from integration.proxy.twins import B, C, Client, D, E, H, P, Q, S, Twins, run
 
 INSERT = "insert into vendor (display_name, phone) values ($1, $2)"
@@ -256,7 +257,11 @@ SCRIPTS: dict[str, tuple[list[bytes], int | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+# Behind a statement of the same segment LOCK TABLE was refused by older servers; ours has a block.
+NEWER = {"lock table behind a write": since(18)}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=NEWER.get(n, ())) for n in SCRIPTS])
 def test_a_script_is_answered_as_by_postgres(twins: Twins, name: str) -> None:
     flights, calls = SCRIPTS[name]
     twins.compare(*flights, calls=calls)

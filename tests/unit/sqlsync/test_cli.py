@@ -29,7 +29,7 @@ def _empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         (["connect", "quickbooks"], "--name"),
         (["connect", "sage", "--name", "x"], "quickbooks or xero"),
         (["connect", "quickbooks", "--name", "x"], "simulate --quickbooks HOST:PORT"),
-        (["connect", "xero", "--name", "x"], "[providers.xero] lacks api_url or client_id"),
+        (["connect", "xero", "--name", "x"], '[providers.xero] lacks environment = "production"'),
         (["connect", "quickbooks", "--name", "x", "--company", "1"], "--refresh-token"),
         (["user", "add"], "name"),
         (["user", "add", "pg_evil"], "cannot be a user's name"),

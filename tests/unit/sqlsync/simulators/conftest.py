@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from unit.sqlsync.simulators.random_books import Business
 
 from sqlsync.clock import FrozenClock
 from sqlsync.simulators.clock import SimulatedClock
@@ -44,7 +45,7 @@ class World:
                 requestid=body.pop("requestid", None),
             )
         )
-        return answer[entity]
+        return answer[entity_by_word()[entity.lower()].wrapper]
 
     def refusal(self, entity: str, operation: str = "", **body: Any) -> str:
         """The code the write is refused with."""
@@ -104,3 +105,8 @@ def make_world() -> type[World]:
 @pytest.fixture
 def make_sale() -> Any:
     return sale
+
+
+@pytest.fixture
+def make_business() -> type[Business]:
+    return Business
