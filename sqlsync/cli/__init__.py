@@ -17,7 +17,7 @@ from sqlsync.cli.books import backfill, connect, migrate, status
 from sqlsync.cli.choosing import objects, union
 from sqlsync.cli.demo import demo
 from sqlsync.cli.people import add_user, psql
-from sqlsync.cli.running import proxy, simulate, up, web, worker
+from sqlsync.cli.running import ExplainedSimulator, proxy, simulate, up, web, worker
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ app.command()(union)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
 user.command("add")(add_user)
 app.add_typer(user, name="user")
-app.command()(simulate)
+app.command(cls=ExplainedSimulator)(simulate)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(psql)
 app.command()(demo)
 

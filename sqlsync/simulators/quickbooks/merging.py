@@ -12,6 +12,7 @@ from typing import Any
 from sqlsync.simulators.quickbooks import documents, faults
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.posting.effects import mark_figures
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc
@@ -46,6 +47,7 @@ def merge(
     kept.doc = documents.stored(books, entity.name, kept)
     kept.open += lost.open
     unit.remove(table, lost)
+    mark_figures(unit, options)
     changes = unit.commit()
     return [
         Change(c.entity, c.id, c.operation, c.at, lost.id) if c.operation == "Merge" else c

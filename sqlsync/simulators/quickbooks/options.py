@@ -42,9 +42,7 @@ class Options:
     retry_after_header: bool = False  # the service sends none that can be relied on
 
     latency_seconds: float = 0.0  # before every answer of the data service
-    clock_skew_seconds: float = (
-        0.0  # how far the service's clock is from this machine's, from start
-    )
+    clock_skew_seconds: float = 0.0  # ahead of this machine's clock, at the start
 
     # -- requests ----------------------------------------------------------------------------
     json_needs_accept: bool = True  # without Accept: application/json the answer is XML

@@ -73,6 +73,16 @@ def test_items_and_accounts_are_replaced_in_rows(world: Any, make_sale: Any) -> 
             merged(world, entity, gone, into)
 
 
+def test_a_merged_accounts_balance_is_the_survivors(make_world: Any) -> None:
+    world = make_world(5, 20)
+    stood = [world.read("Account", number)["CurrentBalance"] for number in ("35", "36")]
+    assert all(stood)
+    merged(world, "Account", "36", "35")
+    assert world.read("Account", "35")["CurrentBalance"] == sum(stood)
+    transfer = world.query("select * from Transfer")["Transfer"][0]
+    assert transfer["ToAccountRef"]["value"] == transfer["FromAccountRef"]["value"] == "35"
+
+
 def test_forms_of_a_merged_name_may_keep_their_time(make_world: Any) -> None:
     world = make_world(merge_touches_forms=False)
     lost, kept = world.customer("A"), world.customer("B")
