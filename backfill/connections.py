@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlsync.database import EngineConnection, class_row
-
-ACTIVE = ("connected", "backfilling", "live")
+from sqlsync.errors import ConfigError
+from sqlsync.providers.states import ACTIVE, ConnectionState, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ async def active_connections(connection: EngineConnection) -> list[Connection]:
             f"select {_COLUMNS} from sqlsync.connection where state = any(%s) order by id".encode(),
             [list(ACTIVE)],
         )
+        return await cursor.fetchall()
+
+
+async def all_connections(connection: EngineConnection) -> list[Connection]:
+    """In whatever state, oldest first."""
+    async with connection.cursor(row_factory=class_row(Connection)) as cursor:
+        await cursor.execute(f"select {_COLUMNS} from sqlsync.connection order by id".encode())
         return await cursor.fetchall()
 
 
@@ -60,11 +67,48 @@ async def connection_of_company(
 async def set_connection_state(
     connection: EngineConnection, connection_id: int, state: str, reason: str | None = None
 ) -> bool:
-    """True where this changed it. A connection paused by a person stays paused."""
+    """True where this changed it: from a state that may become this one, or in its reason alone.
+
+    What a person did meanwhile (disconnected, paused) stands.
+    """
+    target = ConnectionState(state)
     done = await connection.execute(
         "update sqlsync.connection set state = %s, state_reason = %s"
-        " where id = %s and state <> 'paused'"
-        " and (state <> %s or state_reason is distinct from %s)",
-        [state, reason, connection_id, state, reason],
+        " where id = %s and (state = any(%s) or (state = %s and state_reason is distinct from %s))",
+        [target, reason, connection_id, list(sources(target)), target, reason],
     )
     return done.rowcount > 0
+
+
+async def pause(connection: EngineConnection, name: str) -> None:
+    """Stops the sync of a connection; its tables stay, and writes go on. Raises ConfigError."""
+    done = await connection.execute(
+        "update sqlsync.connection set state = 'paused', state_reason = null,"
+        " paused_at = coalesce(paused_at, clock_timestamp())"
+        " where name = %s and (state = any(%s) or state = 'paused')",
+        [name, list(sources(ConnectionState.PAUSED))],
+    )
+    if not done.rowcount:
+        raise await _cannot(connection, name, "paused")
+
+
+async def resume(connection: EngineConnection, name: str) -> None:
+    """Lets the sync go on; what was missed is caught up. Raises ConfigError."""
+    done = await connection.execute(
+        "update sqlsync.connection set paused_at = null,"
+        " state = case when state = 'paused' then 'connected' else state end"
+        " where name = %s and state <> 'pending'",
+        [name],
+    )
+    if not done.rowcount:
+        raise await _cannot(connection, name, "resumed")
+
+
+async def _cannot(connection: EngineConnection, name: str, what: str) -> ConfigError:
+    found = await find_connection(connection, name)
+    if found is None:
+        return ConfigError(f"There is no connection {name!r}.", hint="Run: sqlsync status")
+    return ConfigError(
+        f"{name} cannot be {what}: it is {found.state}.",
+        hint=f"Run: sqlsync connect {found.provider} --name {name}",
+    )

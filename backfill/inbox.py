@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfill.bookkeeping import object_rows
-from backfill.connections import ACTIVE, Connection, connection_of_company, find_connection
+from backfill.connections import Connection, connection_of_company, find_connection
 from backfill.fence import be_mortal
 from backfill.jobs import needs_reauth
 from backfill.options import Engine
@@ -24,6 +24,7 @@ from schema.model import Catalog
 from sqlsync.database import EngineConnection
 from sqlsync.errors import NeedsReauth, SqlsyncError
 from sqlsync.providers.quickbooks.webhooks import read_events
+from sqlsync.providers.states import ACTIVE
 from sqlsync.providers.xero import webhooks as xero_webhooks
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,13 @@ async def _refresh_company(
     """
     async with engine.pool.connection() as session:
         connection = await connection_of_company(session, *company)
+        if connection is not None:
+            await session.execute(
+                "insert into sqlsync.observed (connection_id, last_webhook_at)"
+                " values (%s, clock_timestamp()) on conflict (connection_id)"
+                " do update set last_webhook_at = excluded.last_webhook_at",
+                [connection.id],
+            )
     if connection is None:
         log.info("A webhook names company %s of %s, which is not connected", company[1], company[0])
         return None

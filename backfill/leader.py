@@ -18,8 +18,19 @@ from procrastinate import App
 from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
-from backfill.jobs import enqueue_backfill, enqueue_fill, enqueue_poll, enqueue_reap
+from backfill.jobs import (
+    enqueue_backfill,
+    enqueue_fill,
+    enqueue_poll,
+    enqueue_reap,
+    enqueue_report,
+    report_key,
+)
+from backfill.keeping import prune
 from backfill.options import Engine
+from backfill.outage import Outage
+from backfill.report_schedule import reports_due
+from backfill.reports import report_runs
 from backfill.schedule import (
     ObjectState,
     backfills_due,
@@ -37,6 +48,7 @@ log = logging.getLogger(__name__)
 LEADER_LOCK_CLASS = 0x53514C44  # "SQLD": advisory lock (class, process) of a process that lives
 LEASE_SECONDS = 10.0  # a leader that has not renewed for so long hangs
 REAP_SECONDS = 5.0
+CLEAN_AFTER = timedelta(minutes=1)  # of leading; then once an hour
 
 
 async def announce(session: EngineConnection, process: int) -> None:
@@ -66,9 +78,10 @@ async def take_lead(
 class Leader:
     """Enqueues what is due. Made by the worker that was elected."""
 
-    def __init__(self, engine: Engine, app: App) -> None:
+    def __init__(self, engine: Engine, app: App, outage: Outage) -> None:
         self._engine = engine
         self._app = app
+        self._outage = outage
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._prompt: dict[int, float] = {}  # when a poll was last asked for, by connection
         self._known: dict[int, timedelta] = {}  # poll interval, by connection
@@ -88,7 +101,9 @@ class Leader:
             next_run_time=_now(),
             **seconds,
         )
-        self._scheduler.add_job(self._clean, "interval", hours=1, **seconds)
+        self._scheduler.add_job(
+            self._clean, "interval", hours=1, next_run_time=_now() + CLEAN_AFTER, **seconds
+        )
         self._scheduler.start()
         log.info("This worker leads")
 
@@ -101,9 +116,10 @@ class Leader:
         async with self._ticking:
             try:
                 await self._look()
-            except Exception:
+            except Exception as error:
                 # The next tick is the retry; the scheduler must live.
-                log.exception("The leader could not look for work")
+                if not self._outage.met(error.__cause__ or error):
+                    log.exception("The leader could not look for work")
 
     async def _look(self) -> None:
         async with self._engine.pool.connection() as session:
@@ -121,6 +137,7 @@ class Leader:
                 state = await self._settle_state(session, connection, rows)
                 await self._histories(connection, rows, busy)
                 await self._rereads(session, connection, rows)
+                await self._reports(session, connection, rows, state, busy)
                 if state is not None:
                     self._pace(connection, rows)
         for gone in set(self._known) - {c.id for c in connections}:
@@ -190,6 +207,27 @@ class Leader:
             async with session.transaction():
                 await want_history(session, connection, due)
 
+    async def _reports(
+        self,
+        session: EngineConnection,
+        connection: Connection,
+        rows: list[ObjectRow],
+        state: str,
+        busy: set[str],
+    ) -> None:
+        """Enqueues what is due of the reports, or was asked for."""
+        options = self._engine.options
+        due = reports_due(
+            await report_runs(session, connection),
+            _now(),
+            options.report_pace,
+            live=options.reports and state == "live",
+            last_change=max((r.last_change_at for r in rows if r.last_change_at), default=None),
+        )
+        wanted = [run_id for run_id in due if report_key(connection.id, run_id) not in busy]
+        for place, run_id in enumerate(wanted):
+            await enqueue_report(self._app, connection.id, run_id, place=place)
+
     def _pace(self, connection: Connection, rows: list[ObjectRow]) -> None:
         """Keeps the connection's regular poll at the interval its activity calls for."""
         last = max(
@@ -248,24 +286,26 @@ class Leader:
                 row = await found.fetchone()
             if not (row and row[0]):
                 await enqueue_poll(self._app, connection_id)
-        except Exception:
-            log.exception("A poll of connection %d could not be enqueued", connection_id)
+        except Exception as error:
+            if not self._outage.met(error.__cause__ or error):
+                log.exception("A poll of connection %d could not be enqueued", connection_id)
 
     async def _reap(self) -> None:
         try:
             await enqueue_reap(self._app)
-        except Exception:
-            log.exception("The reaper could not be enqueued")
+        except Exception as error:
+            if not self._outage.met(error.__cause__ or error):
+                log.exception("The reaper could not be enqueued")
 
     async def _clean(self) -> None:
         try:
             async with self._engine.pool.connection() as session:
-                await session.execute(
-                    "delete from sqlsync.inbox where state <> 'new' and handled_at < now() - %s",
-                    [self._engine.options.keep_inbox],
-                )
-        except Exception:
-            log.exception("Old webhook deliveries could not be deleted")
+                gone = await prune(session, self._engine.options)
+            if gone:
+                log.info("%d old rows of the bookkeeping were deleted", gone)
+        except Exception as error:
+            if not self._outage.met(error.__cause__ or error):
+                log.exception("Old rows of the bookkeeping could not be deleted")
 
 
 def _now() -> datetime:

@@ -1,7 +1,7 @@
 """Reads the whole history of one object, page by page, into the mirror.
 
-The rows of a page and the cursor after it are one transaction, under the job's fence. So a
-reading that was killed goes on behind its last page, and at most that page is fetched twice.
+The next page is asked for when the one before is stored and the cursor has moved behind it.
+So a reading that was killed goes on behind its last page, and at most one is fetched twice.
 The watermark is the provider's clock from before the first page: what changes meanwhile is
 brought by the first poll.
 """
@@ -9,20 +9,23 @@ brought by the first poll.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from backfill.bookkeeping import database_time, lock_objects, on_cdc, postpone
+from backfill.bookkeeping import database_time, lock_objects, on_cdc
 from backfill.connections import Connection
 from backfill.fence import Fenced, Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
-from backfill.windows import Suspicious, sweep_decision
+from backfill.storing import store_page
+from backfill.windows import Gone, Suspicious, sweep_decision
 from schema.model import ObjectSpec
 from sqlsync.channels import POLL_CHANNEL
 from sqlsync.database import EngineConnection, class_row, sql
 from sqlsync.errors import SqlsyncError
-from sqlsync.mirror.ingest import BACKFILL, ingest
-from sqlsync.providers.base import Page, Provider
+from sqlsync.mirror.ingest import BACKFILL
+from sqlsync.providers.base import Provider
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,11 @@ log = logging.getLogger(__name__)
 class SweepStopped(SqlsyncError):
     """A reading lacked so much that it is not believed. Nothing was removed."""
 
-    hint = "If it is true, ask again: sqlsync backfill NAME --object TABLE"
+    def __init__(self, reason: str, connection: Connection, table: str) -> None:
+        super().__init__(
+            f"{reason} Nothing was removed. If it is true:"
+            f" sqlsync backfill {connection.name} --object {table} --accept-missing"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +72,16 @@ async def read_history(
         async with engine.pool.connection() as session:
             fetched_at = await database_time(session)
         page = await provider.fetch_page(spec, cursor)
-        async with engine.pool.connection() as session, session.transaction():
-            await hold(session, owner)
-            # A crash of Postgres may lose this commit: rows and cursor together.
-            await session.execute("set local synchronous_commit = off")
-            result = await ingest(
-                session,
-                connection.schema_name,
-                spec,
-                page.items,
-                noticed_by=noticed_by,
-                fetched_at=fetched_at,
-                children=engine.options.children,
-            )
-            await postpone(session, connection, spec.table, result.skipped_ids, BACKFILL)
-            await _advance(session, connection, spec, reading, page, result.ids)
+        await store_page(
+            engine,
+            connection,
+            spec,
+            owner,
+            page.items,
+            noticed_by=noticed_by,
+            fetched_at=fetched_at,
+            finish=partial(_advance, connection, spec, reading, page.next_cursor),
+        )
         cursor, paged = page.next_cursor, page.next_cursor is None
     if reading.sweeping:
         await _sweep(engine, connection, provider, spec, owner, reading.number)
@@ -138,15 +140,15 @@ async def _begin(
 
 
 async def _advance(
-    session: EngineConnection,
     connection: Connection,
     spec: ObjectSpec,
     reading: _Reading,
-    page: Page,
-    ids: tuple[str, ...],
+    next_cursor: str | None,
+    session: EngineConnection,
+    ids: Sequence[str],
 ) -> None:
-    """Moves the cursor behind a page, in the page's transaction."""
-    last = page.next_cursor is None
+    """Moves the cursor behind a page, whose records are `ids`."""
+    last = next_cursor is None
     await lock_objects(session, connection, [spec.table])
     moved = await session.execute(
         "update sqlsync.reading set rows_seen = rows_seen + %s, paged = %s, failures = 0"
@@ -169,7 +171,7 @@ async def _advance(
             " error = null, next_run_at = null, updated_at = clock_timestamp()"
             " where object = %s",
         ),
-        [len(ids), len(ids), page.next_cursor, spec.table],
+        [len(ids), len(ids), next_cursor, spec.table],
     )
     if last and not reading.sweeping:
         await _finish(session, connection, spec)
@@ -206,18 +208,23 @@ async def _sweep(
                 "  and r.number = %(number)s),"
                 " (select coalesce(array_agg(t.id order by t.id), '{{}}') from {table} t"
                 "  where not exists (select from sqlsync.seen s where s.connection_id = %(id)s"
-                "  and s.table_name = %(table)s and s.record_id = t.id))"
+                "  and s.table_name = %(table)s and s.record_id = t.id)),"
+                " exists (select from sqlsync.accepted_sweep a where a.connection_id = %(id)s"
+                "  and a.table_name = %(table)s)"
             ).format(table=sql.Identifier(connection.schema_name, spec.table)),
             {"id": connection.id, "table": spec.table, "number": number},
         )
         row = await found.fetchone()
     if row is None or row[1] is None:
         raise Fenced(f"The history of {spec.table} was asked for anew.")
-    mirrored, seen, missing = row
+    mirrored, seen, missing, accepted = row
     counted = await provider.count(spec) if missing else None
     decision = sweep_decision(mirrored, missing, seen, counted)
     if isinstance(decision, Suspicious):
-        raise SweepStopped(decision.reason)
+        if not accepted:
+            raise SweepStopped(decision.reason, connection, spec.table)
+        log.warning("%s.%s: accepted: %s", connection.schema_name, spec.table, decision.reason)
+        decision = Gone(tuple(missing))
     for start in range(0, len(decision.ids), 500):
         await refresh(
             engine,
@@ -231,6 +238,10 @@ async def _sweep(
         await hold(session, owner)
         await session.execute(
             "delete from sqlsync.seen where connection_id = %s and table_name = %s",
+            [connection.id, spec.table],
+        )
+        await session.execute(
+            "delete from sqlsync.accepted_sweep where connection_id = %s and table_name = %s",
             [connection.id, spec.table],
         )
         await _finish(session, connection, spec)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from backfill.bookkeeping import object_rows, want_history
+from backfill.bookkeeping import object_rows, on_cdc, want_history
 from backfill.connections import find_connection
-from sqlsync.channels import POLL_CHANNEL
+from sqlsync.channels import POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection
 from sqlsync.errors import ConfigError
 
@@ -49,22 +49,54 @@ class ConnectionStatus:
 
 
 async def request_backfill(
-    session: EngineConnection, connection: int | str, object_name: str | None = None
+    session: EngineConnection,
+    connection: int | str,
+    object_name: str | None = None,
+    *,
+    accept_missing: bool = False,
 ) -> list[str]:
     """Asks the workers to read an object's history anew (None: all objects').
 
-    connection: id or name. Returns the tables asked for. Raises ConfigError where there is no
-    such connection or object. Tables stay readable; what is gone leaves at the end.
+    connection: id or name. accept_missing: what this reading lacks is gone, however much it is;
+    each record is still asked for by its id before it leaves. Returns the tables asked for.
+    Raises ConfigError where there is no such connection or object. Tables stay readable; what
+    is gone leaves at the end.
     """
+    if accept_missing and object_name is None:
+        raise ConfigError(
+            "What is missing is accepted for one object only.", hint="Say which: --object TABLE"
+        )
     found = await find_connection(session, connection)
     if found is None:
         raise ConfigError(f"There is no connection {connection!r}.", hint="Run: sqlsync status")
     tables = None if object_name is None else [object_name]
     async with session.transaction():
         wanted = await want_history(session, found, tables)
+        if accept_missing:
+            await session.execute(
+                "insert into sqlsync.accepted_sweep (connection_id, table_name)"
+                " select %s, name from unnest(%s::text[]) name on conflict do nothing",
+                [found.id, wanted],
+            )
     if not wanted:
         raise ConfigError(f"{found.name} mirrors no object {object_name!r}.")
     return wanted
+
+
+async def wake(session: EngineConnection, connection: int | str) -> None:
+    """After a consent, or when a pause ends: what failed is tried again now, and what was missed
+    is asked for. Waiting times after failures were those of another grant."""
+    found = await find_connection(session, connection)
+    if found is None:
+        return
+    async with session.transaction():
+        await session.execute("delete from sqlsync.poll where connection_id = %s", [found.id])
+        if await object_rows(session, found):
+            await session.execute(
+                on_cdc(found, "update {cdc} set next_run_at = null where next_run_at is not null")
+            )
+        await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
+    await request_poll(session, found.id)
 
 
 async def request_poll(session: EngineConnection, connection_id: int) -> None:

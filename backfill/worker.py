@@ -16,9 +16,17 @@ from procrastinate import App, JobContext
 from procrastinate.worker import Worker
 
 from backfill.inbox import drain_inbox, drain_refetch
-from backfill.jobs import ENGINE, HISTORY_QUEUE, PROMPT_QUEUE, WORKER_LOCK_CLASS, job_app
+from backfill.jobs import (
+    ENGINE,
+    HISTORY_QUEUE,
+    PROMPT_QUEUE,
+    REPORT_QUEUE,
+    WORKER_LOCK_CLASS,
+    job_app,
+)
 from backfill.leader import LEASE_SECONDS, Leader, announce, take_lead
 from backfill.options import Engine
+from backfill.outage import Outage
 from sqlsync.channels import INBOX_CHANNEL, POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection, connect_engine, errors
 from sqlsync.errors import DatabaseUnavailable
@@ -47,6 +55,7 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
         duties: list[Awaitable[None]] = [
             process.work(HISTORY_QUEUE, options.histories),
             process.work(PROMPT_QUEUE, options.concurrency),
+            process.work(REPORT_QUEUE, options.report_jobs),
             process.be_present(),
             process.listen(),
             process.refetch(),
@@ -76,6 +85,7 @@ class _Process:
         self._presence: EngineConnection | None = None
         self._presence_lock = asyncio.Lock()
         self._leader: Leader | None = None
+        self._outage = Outage()
         self._number = 1 + randbelow(2**31 - 1)  # of this process, among the living
 
     async def work(self, queue: str, concurrency: int) -> None:
@@ -100,8 +110,9 @@ class _Process:
             try:
                 await worker.run()  # type: ignore[no-untyped-call]
             except Exception as error:
-                # Postgres went away: the queue's own connections fail in many ways.
-                log.error("The %s queue stopped: %s", queue, error)
+                # Where Postgres went away the queue's own connections fail in many ways.
+                if not self._outage.met(error.__cause__ or error):
+                    log.error("The %s queue stopped: %s", queue, error)
             finally:
                 stopper.cancel()
             await self._pause(RETRY_SECONDS)
@@ -130,7 +141,8 @@ class _Process:
                 ) as session:
                     await self._hold_locks(session)
             except (errors.Error, DatabaseUnavailable) as error:
-                log.error("Postgres went away: %s", error)
+                if not self._outage.met(error):
+                    log.error("This worker's locks are lost: %s", error)
             finally:
                 self._presence = None
                 self._lead(False)
@@ -142,6 +154,7 @@ class _Process:
                 await _lock_worker(session, worker_id)
             await announce(session, self._number)
             self._presence = session
+        self._outage.over()
         lease = min(LEASE_SECONDS, self._engine.options.stalled_after_seconds)
         while not self._stopping.is_set():
             async with self._presence_lock:
@@ -151,7 +164,7 @@ class _Process:
 
     def _lead(self, leads: bool) -> None:
         if leads and self._leader is None:
-            self._leader = Leader(self._engine, self._app)
+            self._leader = Leader(self._engine, self._app, self._outage)
             self._leader.start()
         elif not leads and self._leader is not None:
             self._leader.stop()
@@ -186,9 +199,10 @@ class _Process:
         while not self._stopping.is_set():
             try:
                 await drain_inbox(self._engine)
-            except Exception:
+            except Exception as error:
                 # Whatever a delivery did, those after it must still be followed.
-                log.exception("Webhooks could not be followed")
+                if not self._outage.met(error):
+                    log.exception("Webhooks could not be followed")
                 await self._pause(RETRY_SECONDS)
             self._inbox.clear()
             await self._wait_for(self._inbox, INBOX_SECONDS)
@@ -197,8 +211,9 @@ class _Process:
         while not self._stopping.is_set():
             try:
                 await drain_refetch(self._engine)
-            except Exception:
-                log.exception("Records could not be fetched again")
+            except Exception as error:
+                if not self._outage.met(error):
+                    log.exception("Records could not be fetched again")
             await self._pause(REFETCH_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

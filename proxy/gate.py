@@ -74,12 +74,9 @@ async def check_gate(is_loopback: bool, upstream: Upstream, fetch: Fetch) -> Non
     is_loopback: of the listener; then an open way in is only logged. Raises
     DatabaseUnavailable where upstream does not answer.
     """
-    found = await find_open(upstream, await logins(fetch))
-    if found is None:
+    problem = await open_way(upstream, fetch)
+    if problem is None:
         return
-    problem = f"Postgres at {upstream} lets {found} from the proxy without a password"
-    if lines := await _lines(upstream, fetch):
-        problem += f" (pg_hba.conf: {lines})"
     if is_loopback:
         log.warning("%s. The proxy listens on this machine only, so it starts.", problem)
         return
@@ -88,6 +85,20 @@ async def check_gate(is_loopback: bool, upstream: Upstream, fetch: Fetch) -> Non
         hint="Change the line to scram-sha-256 and run select pg_reload_conf(), "
         "or set proxy.listen to 127.0.0.1.",
     )
+
+
+async def open_way(upstream: Upstream, fetch: Fetch) -> str | None:
+    """A way in without a password, in words; None where there is none.
+
+    Raises DatabaseUnavailable where upstream does not answer.
+    """
+    found = await find_open(upstream, await logins(fetch))
+    if found is None:
+        return None
+    problem = f"Postgres at {upstream} lets {found} from the proxy without a password"
+    if lines := await _lines(upstream, fetch):
+        problem += f" (pg_hba.conf: {lines})"
+    return problem
 
 
 async def logins(fetch: Fetch) -> list[Login]:

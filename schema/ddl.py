@@ -275,12 +275,16 @@ select j.id, j.created_at, j.updated_at, j.state, j.kind, j.table_name, j.record
        j.transaction_id, j.seq, j.error_code, j.error
 from sqlsync.journal j join sqlsync.connection c on c.id = j.connection_id
 where c.schema_name = {literal(schema_name)}""",
+        f"""create or replace view {s}._sync_connection as
+select * from sqlsync._sync_connection where schema_name = {literal(schema_name)}""",
     ]
     comments = {
         "table _sync_cdc": "Where each object stands: backfill, watermark, lag, errors",
         "table _sync_change": "What changed in the mirror and how it was noticed; deletes keep"
         " the last image",
         "table _sync_column": "Every column: its place in the API and what may be written",
+        "view _sync_connection": "The company behind these tables: state, scopes, how long its"
+        " tokens last",
         "view _sync_write": "Every write through the proxy and how far it got",
     }
     for name, comment in comments.items():

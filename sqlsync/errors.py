@@ -39,6 +39,12 @@ class ConfigError(SqlsyncError):
     sqlstate = "F0000"
 
 
+class ConsentRefused(SqlsyncError):
+    """A person said no, consented to something else, or the consent is not ours or not good."""
+
+    sqlstate = "28000"
+
+
 class CompanyChoice(ConfigError):
     """A consent covers several companies, and a person must say which one is meant."""
 

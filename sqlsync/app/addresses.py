@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlsync.errors import ConfigError
 from sqlsync.settings import Address, Settings
@@ -28,6 +29,26 @@ def proxy_address(settings: Settings) -> Address:
 def web_address(settings: Settings) -> Address:
     """Where the web side listens. Raises ConfigError where that is not known (port 0)."""
     return _known_address(settings, "web", settings.web.listen)
+
+
+def public_url(settings: Settings, web: Address | None = None) -> str:
+    """The web side as browsers and providers reach it. web: where it listens, where known.
+
+    On this machine by name: Xero takes `localhost` in a redirect address and not 127.0.0.1.
+    Raises ConfigError as `web_address`.
+    """
+    if settings.web.public_url is not None:
+        return settings.web.public_url
+    address = web if web is not None else web_address(settings)
+    if address.host.startswith("127."):
+        address = Address(host="localhost", port=address.port)
+    return f"http://{address}"
+
+
+def is_local(url: str) -> bool:
+    """Whether only this machine's own people can open it."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _known_address(settings: Settings, name: str, listen: Address) -> Address:

@@ -105,4 +105,11 @@ async def connector_of(hands: Hands, provider: str) -> AsyncIterator[Connector]:
 
     app = require_app(hands.settings, provider)
     async with HttpClient() as http:
-        yield Connector(hands.pool, hands.vault, app.oauth(http), provider, app.companies(http))
+        yield Connector(
+            hands.pool,
+            hands.vault,
+            app.oauth(http),
+            provider,
+            app.companies(http),
+            app.names(http),
+        )

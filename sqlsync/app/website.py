@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlsync.app.databases import install_tables
+from sqlsync.app.addresses import is_local, public_url
+from sqlsync.app.connecting import settle
 from sqlsync.app.hands import Hands, connector_of, open_hands
 from sqlsync.app.running import OnReady, run, stop_event
 from sqlsync.settings import Address, Settings
 
 if TYPE_CHECKING:
-    from sqlsync.providers.connect import Consents
+    from sqlsync.providers.callbacks import Consents
+    from sqlsync.providers.claims import Connected
 
 
 def run_web(settings: Settings, url: str, on_ready: OnReady) -> None:
@@ -28,11 +30,16 @@ def run_web(settings: Settings, url: str, on_ready: OnReady) -> None:
 
             def ready(host: str, port: int) -> None:
                 address = Address(host=host, port=port)
-                consents.public_url = settings.web.public_url or f"http://{address}"
+                consents.public_url = public_url(settings, address)
                 on_ready(f"web={address}")
 
             listen = settings.web.listen
-            web = Web(pool=hands.pool, verifiers=_verifiers(settings), consents=consents)
+            web = Web(
+                pool=hands.pool,
+                verifiers=_verifiers(settings),
+                consents=consents,
+                may_begin=is_local(public_url(settings, listen)),
+            )
             await serve(web, listen.host, listen.port, stopping=stopping, on_ready=ready)
 
     run(main())
@@ -79,16 +86,21 @@ class _Consents:
         async with self._consents(provider) as consents:
             return await consents.begin(provider, name)
 
-    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
+    async def finish(self, provider: str, answer: Mapping[str, str]) -> Connected:
         async with self._consents(provider) as consents:
-            name = await consents.finish(provider, answer)
-        async with self._hands.pool.connection() as connection:
-            await install_tables(connection, name)
-        return name
+            connected = await consents.finish(provider, answer)
+        await settle(self._hands, connected.name)
+        return connected
+
+    async def choose(self, provider: str, state: str, company_id: str) -> Connected:
+        async with self._consents(provider) as consents:
+            connected = await consents.choose(provider, state, company_id)
+        await settle(self._hands, connected.name)
+        return connected
 
     @asynccontextmanager
     async def _consents(self, provider: str) -> AsyncIterator[Consents]:
-        from sqlsync.providers.connect import Consents
+        from sqlsync.providers.callbacks import Consents
 
         async with connector_of(self._hands, provider) as connector:
             yield Consents({provider: connector}, self.public_url)

@@ -13,11 +13,15 @@ import typer
 # typer ships click inside and names these nowhere else.
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
-from sqlsync.cli.books import backfill, connect, migrate, status
+from sqlsync.cli.books import backfill, migrate, status
 from sqlsync.cli.choosing import objects, union
+from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
+from sqlsync.cli.doctor import doctor
 from sqlsync.cli.people import add_user, psql
+from sqlsync.cli.reports import report
 from sqlsync.cli.running import ExplainedSimulator, proxy, simulate, up, web, worker
+from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -29,12 +33,17 @@ app = typer.Typer(
 )
 app.command()(migrate)
 app.command()(connect)
+app.command()(disconnect)
+app.command()(pause)
+app.command()(resume)
 app.command()(up)
 app.command()(proxy)
 app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(verify)
+app.command()(report)
 app.command()(objects)
 app.command()(union)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
@@ -43,6 +52,7 @@ app.add_typer(user, name="user")
 app.command(cls=ExplainedSimulator)(simulate)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(psql)
 app.command()(demo)
+app.command()(doctor)
 
 
 def main() -> None:

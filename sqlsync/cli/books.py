@@ -1,20 +1,16 @@
-"""The commands about companies and their tables: migrate, connect, status, backfill."""
+"""The commands about tables and where they stand: migrate, status, backfill."""
 
 from __future__ import annotations
 
 import json
-import socket
 import sys
-import time
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from sqlsync.app import connecting, databases, hands
+from sqlsync.app import connecting, databases
 from sqlsync.cli.background import background
 from sqlsync.cli.options import ConfigOption, child_environment, start
 from sqlsync.cli.progress import follow_backfill
@@ -25,10 +21,6 @@ from sqlsync.cli.standing import (
 )
 from sqlsync.cli.supervisor import child_command
 from sqlsync.database import connect as connect_database
-from sqlsync.errors import ConfigError
-from sqlsync.settings import Settings
-
-CONSENT_SECONDS = 15 * 60
 
 
 def migrate(config: ConfigOption = None) -> None:
@@ -37,72 +29,6 @@ def migrate(config: ConfigOption = None) -> None:
     with databases.open_database(settings) as url:
         done = databases.prepare(url)
     print("\n".join(done) if done else "nothing to do: the database is up to date")
-
-
-def connect(
-    provider: Annotated[str, typer.Argument(metavar="quickbooks|xero")],
-    name: Annotated[str, typer.Option(help="What you call the connection")],
-    schema: Annotated[
-        str | None, typer.Option(help="Postgres schema of its tables; default: the provider")
-    ] = None,
-    company: Annotated[str | None, typer.Option(help="Company: realm or tenant id")] = None,
-    refresh_token: Annotated[
-        str | None, typer.Option(help="Refresh token; without it a consent page is opened")
-    ] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Connects a company. Without a token: prints the page to open, and waits for consent."""
-    settings = start(config)
-    hands.check_provider(provider)
-    if (company is None) != (refresh_token is None):
-        raise ConfigError("--company and --refresh-token must be given together, or neither.")
-    hands.require_app(settings, provider)
-    with databases.open_database(settings, prepare_embedded=True) as url:
-        if company is not None and refresh_token is not None:
-            connecting.connect_company(
-                settings,
-                url,
-                provider=provider,
-                name=name,
-                schema_name=schema or provider,
-                company_id=company,
-                refresh_token=refresh_token,
-            )
-        else:
-            with _web_side(settings, config, url):
-                _connect_by_consent(settings, url, provider, name, schema or provider)
-        with connect_database(url) as database:
-            row = find_connection(database, name)
-    print(f"connected {row.name}: company {row.company_id}, schema {row.schema_name}")
-
-
-def _connect_by_consent(
-    settings: Settings, url: str, provider: str, name: str, schema: str
-) -> None:
-    address = connecting.begin_consent(
-        settings, url, provider=provider, name=name, schema_name=schema
-    )
-    print(f"Open this page and approve:\n{address}", flush=True)
-    deadline = time.monotonic() + CONSENT_SECONDS
-    with connect_database(url) as database:
-        while time.monotonic() < deadline:
-            row = find_connection(database, name)
-            if row.state not in ("pending", "needs_reauth"):
-                return
-            time.sleep(0.5)
-    raise ConfigError("Nobody approved in time.", hint="Run the command again.")
-
-
-def _web_side(settings: Settings, config: Path | None, url: str) -> AbstractContextManager[object]:
-    """The consent comes back to the web side: the one that runs, else one of our own."""
-    listen = settings.web.listen
-    if listen.port:
-        try:
-            socket.create_connection((listen.host, listen.port), timeout=2).close()
-            return nullcontext()
-        except OSError:
-            pass  # nobody is there
-    return background("web", child_command("web", config), child_environment(url))
 
 
 def status(
@@ -152,14 +78,25 @@ def backfill(
     object_name: Annotated[
         str | None, typer.Option("--object", metavar="O", help="One table; default: all")
     ] = None,
+    accept_missing: Annotated[
+        bool,
+        typer.Option(
+            "--accept-missing",
+            help="With --object: rows that the provider no longer has leave, however many",
+        ),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Reads the history of a connection again, and shows how far it is."""
+    """Reads the history of a connection again, and shows how far it is.
+
+    A reading that lacks much of a table is not believed and removes nothing, until you say
+    --accept-missing. Even then each record is asked for by its id before it leaves.
+    """
     settings = start(config)
     with databases.open_database(settings, prepare_embedded=True) as url:
         with connect_database(url) as database:
             row = find_connection(database, name)
-        connecting.request_backfill(settings, url, name, object_name)
+        connecting.request_backfill(url, name, object_name, accept_missing=accept_missing)
         # Our own worker: where `up` runs too, they share the work.
         with background("worker", child_command("worker", config), child_environment(url)) as child:
             wanted = None if object_name is None else {object_name}

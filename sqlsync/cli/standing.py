@@ -122,6 +122,11 @@ def read_objects(database: Connection[TupleRow], row: ConnectionRow) -> list[Obj
             return []
 
 
+def count_open_writes(database: Connection[TupleRow], row: ConnectionRow) -> int:
+    """Writes through the proxy that are not closed yet."""
+    return len(_open_writes(database, row))
+
+
 def _open_writes(database: Connection[TupleRow], row: ConnectionRow) -> list[OpenWrite]:
     with database.cursor(row_factory=class_row(OpenWrite)) as cursor:
         return cursor.execute(

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import html
 import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sqlsync.channels import INBOX_CHANNEL, WORK_CHANNEL
+from sqlsync.channels import INBOX_CHANNEL
+from sqlsync.console.consents import ConsentDoor, Consents
 from sqlsync.console.metrics import WebMetrics
 from sqlsync.database import EnginePool, PoolTimeout, errors
-from sqlsync.errors import ConfigError, DatabaseUnavailable, ProviderError, SqlsyncError
+from sqlsync.errors import ConfigError, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -37,41 +36,32 @@ HEALTH_SECONDS = 2.0
 Verifier = Callable[[bytes, Mapping[str, str]], bool]
 
 
-class Consents(Protocol):
-    """How a person lets us into a company's books."""
-
-    async def begin(self, provider: str, name: str) -> str:
-        """The provider's address to send the person to. Raises ConfigError."""
-        ...
-
-    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
-        """Takes the callback's query; returns the connection's name.
-
-        Raises ConfigError where `state` is not one of ours or the person said no, or a
-        ProviderError where the tokens could not be had.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What the door needs. verifiers: by provider; one that is missing takes no deliveries."""
+    """What the door needs.
+
+    verifiers: by provider; one that is missing takes no deliveries. may_begin: a browser may
+    begin a consent at `/connect/{provider}`.
+    """
 
     pool: EnginePool
     verifiers: Mapping[str, Verifier]
     consents: Consents
+    may_begin: bool = True
 
 
 def web_app(web: Web) -> Starlette:
     """The routes, ready to be served."""
     door = _Door(web)
+    consents = ConsentDoor(web.consents, may_begin=web.may_begin)
     return Starlette(
         routes=[
             Route("/webhooks/{provider}", door.webhook, methods=["POST"]),
             Route("/healthz", door.health),
             Route("/metrics", door.metrics),
-            Route("/connect/{provider}", door.connect),
-            Route("/oauth/callback/{provider}", door.callback),
+            Route("/connect/{provider}", consents.connect),
+            Route("/oauth/callback/{provider}", consents.callback),
+            Route("/oauth/choose/{provider}", consents.choose, methods=["POST"]),
         ]
     )
 
@@ -193,26 +183,6 @@ class _Door:
             return PlainTextResponse("the database cannot be reached\n", status_code=503)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    async def connect(self, request: Request) -> Response:
-        provider = request.path_params["provider"]
-        name = request.query_params.get("name", provider)
-        try:
-            return RedirectResponse(await self._web.consents.begin(provider, name), 302)
-        except SqlsyncError as error:
-            return _page("Not connected", error.message, error.hint, status_code=400)
-
-    async def callback(self, request: Request) -> Response:
-        provider = request.path_params["provider"]
-        try:
-            name = await self._web.consents.finish(provider, dict(request.query_params))
-        except ProviderError as error:
-            return _page("Not connected", error.message, error.hint, status_code=502)
-        except SqlsyncError as error:
-            return _page("Not connected", error.message, error.hint, status_code=400)
-        async with self._web.pool.connection() as session:
-            await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
-        return _page("Connected", f"{name} is connected. Its tables are being filled.", None)
-
 
 async def _body(request: Request) -> bytes | None:
     """None where it is larger than a delivery can be; then the rest is not read."""
@@ -227,21 +197,3 @@ async def _body(request: Request) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _page(title: str, text: str, hint: str | None, *, status_code: int = 200) -> HTMLResponse:
-    more = f"<p>{html.escape(hint)}</p>" if hint else ""
-    headers: dict[str, Any] = {
-        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-store",
-    }
-    return HTMLResponse(
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        f"<title>{html.escape(title)} · sqlsync</title>"
-        "<style>body{font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em}</style>"
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>{more}",
-        status_code=status_code,
-        headers=headers,
-    )

@@ -37,24 +37,39 @@ class Companies(Protocol):
         ...
 
 
+class CompanyNames(Protocol):
+    """Looks into a company by a fresh token, where the callback named it."""
+
+    async def name_of(self, access_token: str, company_id: str) -> str | None:
+        """What the company is called.
+
+        Raises ConsentRefused (the token does not open its books), Unreachable, RateLimited,
+        ProviderFault.
+        """
+        ...
+
+
 def choose(
     title: str,
     granted: Sequence[Company],
     *,
     wanted: str | None,
+    wanted_name: str | None = None,
     taken: Collection[str],
 ) -> Company:
     """The company that a consent is for. Pure.
 
     wanted: the one it must be, because the user or the connection says so. taken: those that
-    other connections have. Raises ConfigError (not granted, none left), CompanyChoice (several).
+    other connections have. Raises ConfigError (not granted, none left), CompanyChoice
+    (several).
     """
     if wanted is not None:
         found = next((c for c in granted if c.id.lower() == wanted.lower()), None)
         if found is None:
             names = ", ".join(c.name for c in granted) or "none"
+            meant = f"{wanted_name} ({wanted})" if wanted_name else wanted
             raise ConfigError(
-                f"[{title}] The consent does not cover {wanted}. It covers: {names}.",
+                f"[{title}] The consent does not cover {meant}. It covers: {names}.",
                 hint="Choose that organisation when you consent.",
             )
         return found
@@ -71,6 +86,6 @@ def choose(
     listed = "; ".join(f"{company.name} ({company.id})" for company in free)
     raise CompanyChoice(
         f"[{title}] The consent covers several organisations: {listed}.",
-        hint="Say which one: sqlsync connect … --company ID",
+        hint="Choose on the page that shows, or say which one: sqlsync connect … --company ID",
         companies=tuple((company.id, company.name) for company in free),
     )

@@ -1,33 +1,43 @@
 """Connecting a company: a person's consent, or a refresh token that is already there.
 
-Writes sqlsync.connection and sqlsync.token. A connection's schema is made elsewhere, when its
-objects are chosen. Where the provider's callback does not name the company, the grant is asked
-which ones it covers; where it covers several, the tokens are kept and a person chooses.
+Writes sqlsync.connection, sqlsync.token and sqlsync.consent. A connection's schema is made
+elsewhere, when its objects are chosen. Where the provider's callback does not name the company,
+the grant is asked which ones it covers; where it covers several, the tokens are kept and a
+person chooses. A name that was never connected is free again when its consent came to nothing.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sqlsync.database import EngineConnection, EnginePool
-from sqlsync.errors import CompanyChoice, ConfigError, NeedsReauth
-from sqlsync.providers.companies import Companies, Company, choose
+from sqlsync.errors import (
+    CompanyChoice,
+    ConfigError,
+    ConsentRefused,
+    NeedsReauth,
+    ProviderError,
+    SqlsyncError,
+)
+from sqlsync.providers.claims import Claims, Connected, check_company
+from sqlsync.providers.companies import Companies, Company, CompanyNames, choose
+from sqlsync.providers.consents import (
+    EndedConsent,
+    OpenConsent,
+    Outcome,
+    chosen_consent,
+    end_consent,
+    look_at_consent,
+    open_consent,
+    take_consent,
+)
 from sqlsync.providers.oauth import OAuthClient, Tokens
-from sqlsync.providers.tokens import TokenSource, save_tokens
+from sqlsync.providers.states import DISCONNECTED
+from sqlsync.providers.tokens import TokenSource, lock_tokens, save_tokens
 from sqlsync.vault import Vault
 
-_STATE_LIVES = "1 hour"
-_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TAKEN_SCHEMAS = frozenset(
-    {"sqlsync", "sqlsync_jobs", "procrastinate", "billing", "information_schema"}
-)
 _VERIFIER_BYTES = 64  # 86 characters; PKCE takes 43 to 128
-# Realm ids are digits at Intuit, tenant ids GUIDs at Xero; a path segment of our own making
-# must not be more than this.
-_COMPANY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +47,6 @@ class Consent:
     connection_id: int
     url: str
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """A connection that may now be used. missing_scopes: asked for and not granted."""
-
-    connection_id: int
-    name: str
-    schema_name: str
-    company_id: str
-    missing_scopes: tuple[str, ...] = ()
 
 
 class Connector:
@@ -60,94 +59,123 @@ class Connector:
         oauth: OAuthClient,
         provider: str = "quickbooks",
         companies: Companies | None = None,
+        names: CompanyNames | None = None,
     ) -> None:
-        """companies: where the callback does not name the company."""
+        """companies: where the callback does not name the company; names: where it does."""
         self._pool = pool
         self._vault = vault
         self._oauth = oauth
         self._provider = provider
+        self._claims = Claims(provider)
         self._companies = companies
+        self._names = names
+
+    @property
+    def title(self) -> str:
+        """The provider's name, as people know it."""
+        return self._oauth.style.title
 
     @property
     def callback_names_company(self) -> bool:
         """Whether the consent's answer says which company was chosen (Intuit's realmId)."""
         return self._companies is None
 
+    # -- consents --------------------------------------------------------------------------
+
     async def begin_connect(
-        self, *, name: str, schema_name: str | None = None, redirect_uri: str
+        self,
+        *,
+        name: str,
+        schema_name: str | None = None,
+        redirect_uri: str,
+        company_id: str | None = None,
     ) -> Consent:
         """Notes the connection (a known name: it is connected again) and where to consent.
 
-        Raises ConfigError: a bad name or schema, a schema that another connection has, a name
-        that belongs to another provider or schema.
+        company_id: the only company that will do. Raises ConfigError: a bad name or schema, a
+        schema that another connection has, a name that belongs to another provider or schema.
         """
+        if company_id is not None:
+            company_id = self._company(company_id)
+        verifier = secrets.token_urlsafe(_VERIFIER_BYTES) if self._oauth.uses_pkce else None
         async with self._pool.connection() as connection, connection.transaction():
-            connection_id, _ = await self._noted(connection, name, schema_name)
-            state = secrets.token_urlsafe(32)
-            verifier = secrets.token_urlsafe(_VERIFIER_BYTES) if self._oauth.uses_pkce else None
-            await connection.execute(
-                "delete from sqlsync.oauth_state where created_at <"
-                f" clock_timestamp() - interval '{_STATE_LIVES}'"
-            )
-            await connection.execute(
-                "insert into sqlsync.oauth_state (state, connection_id, code_verifier)"
-                " values (%s, %s, %s)",
-                [state, connection_id, verifier],
+            connection_id, _ = await self._claims.noted(connection, name, schema_name)
+            state = await open_consent(
+                connection,
+                self._vault,
+                provider=self._provider,
+                connection_id=connection_id,
+                name=name,
+                redirect_uri=redirect_uri,
+                code_verifier=verifier,
+                company_id=company_id,
             )
         url = self._oauth.authorize_url(
             state=state, redirect_uri=redirect_uri, code_verifier=verifier
         )
         return Consent(connection_id, url, state)
 
-    async def finish_connect(
-        self, *, code: str, state: str, realm_id: str | None, redirect_uri: str
-    ) -> Connected:
+    async def finish_connect(self, *, code: str, state: str, realm_id: str | None) -> Connected:
         """What the callback brought. A state is good once.
 
-        realm_id: None where the callback names no company. Raises ConfigError (an unknown or
-        old state, another company than before, a company that another connection has),
-        CompanyChoice (several: the tokens are kept, see `choose_company`), or what
-        OAuthClient.exchange raises.
+        realm_id: None where the callback names no company. Raises ConsentRefused (a state that
+        is unknown, old or used, another company than before, a scope that must not lack),
+        ConfigError (a company that another connection has), CompanyChoice (several: the tokens
+        are kept, see `choose_company`), or what OAuthClient.exchange raises.
         """
-        if realm_id is not None:
-            _check_company(realm_id)
+        consent = await self._taken(state)
+        try:
+            if realm_id is not None:
+                check_company(realm_id)
+            connected = await self._exchanged(consent, code, realm_id)
+        except CompanyChoice as choice:
+            await self._end(consent, state, Outcome.CHOOSE, choice)
+            raise
+        except SqlsyncError as error:
+            failed = isinstance(error, ProviderError)
+            await self._end(consent, state, Outcome.FAILED if failed else Outcome.REFUSED, error)
+            raise
+        await self._end(consent, state, Outcome.CONNECTED, missing=connected.missing_scopes)
+        return connected
+
+    async def refuse(self, *, state: str, error: ConsentRefused) -> None:
+        """The callback brought a refusal. Raises ConsentRefused where the state is not good."""
+        consent = await self._taken(state)
+        await self._end(consent, state, Outcome.REFUSED, error)
+
+    async def withdraw(self, state: str) -> None:
+        """Nobody waits for this consent any more; a callback that comes later does nothing."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if await end_consent(connection, state, Outcome.WITHDRAWN):
+                await self._claims.forget_unused(connection)
+
+    async def outcome(self, state: str) -> EndedConsent | None:
+        """How a consent ended; None while it has not."""
         async with self._pool.connection() as connection:
+            return await look_at_consent(connection, state)
+
+    async def choose_company(self, *, state: str, company_id: str) -> Connected:
+        """Says which company a consent that covers several is for. Raises as `finish_connect`."""
+        async with self._pool.connection() as connection:
+            consent = await chosen_consent(connection, provider=self._provider, state=state)
+        source = TokenSource(self._pool, self._vault, self._oauth, consent.connection_id)
+        access_token = await source.access_token()
+        company = await self._chosen(access_token, consent.connection_id, self._company(company_id))
+        async with self._pool.connection() as connection, connection.transaction():
+            connected = await self._claims.claimed(
+                connection, consent.connection_id, company.id, company.name
+            )
             row = await (
                 await connection.execute(
-                    "delete from sqlsync.oauth_state where state = %s"
-                    f" and created_at > clock_timestamp() - interval '{_STATE_LIVES}'"
-                    " returning connection_id, code_verifier",
-                    [state],
+                    "select scopes_missing from sqlsync._sync_connection where name = %s",
+                    [connected.name],
                 )
             ).fetchone()
-            if row is None:
-                raise ConfigError(
-                    "This consent is not one we asked for, or it is too old.",
-                    hint="Run: sqlsync connect",
-                )
-            connection_id, verifier = row
-            if realm_id is not None:
-                async with connection.transaction():
-                    connected = await self._claimed(connection, connection_id, realm_id)
-                    tokens = await self._oauth.exchange(
-                        code=code, redirect_uri=redirect_uri, code_verifier=verifier
-                    )
-                    await save_tokens(connection, self._vault, connection_id, tokens)
-                return self._with_scopes(connected, tokens)
-        tokens = await self._oauth.exchange(
-            code=code, redirect_uri=redirect_uri, code_verifier=verifier
-        )
-        return await self._settled(connection_id, tokens)
+            missing = tuple(row[0] or ()) if row else ()
+            await end_consent(connection, state, Outcome.CONNECTED, missing_scopes=missing)
+        return replace(connected, missing_scopes=missing)
 
-    async def choose_company(self, *, name: str, company_id: str) -> Connected:
-        """Says which company a consent that covers several is for. Raises as `finish_connect`."""
-        company_id = self._company(company_id)
-        async with self._pool.connection() as connection:
-            connection_id = await self._known(connection, name)
-        source = TokenSource(self._pool, self._vault, self._oauth, connection_id)
-        company = await self._chosen(await source.access_token(), connection_id, company_id)
-        async with self._pool.connection() as connection, connection.transaction():
-            return await self._claimed(connection, connection_id, company.id)
+    # -- without a consent, and the end --------------------------------------------------------
 
     async def connect_with_refresh_token(
         self, *, name: str, schema_name: str | None = None, company_id: str, refresh_token: str
@@ -158,25 +186,24 @@ class Connector:
         if not refresh_token.strip():
             raise ConfigError("The refresh token is empty.")
         async with self._pool.connection() as connection, connection.transaction():
-            connection_id, _ = await self._noted(connection, name, schema_name)
-            connected = await self._claimed(connection, connection_id, company_id)
+            await lock_tokens(connection, name)
+            connection_id, _ = await self._claims.noted(connection, name, schema_name)
+            await self._claims.claimed(connection, connection_id, company_id)
             tokens = await self._oauth.refresh(refresh_token.strip())
-            if self._companies is not None:
-                # A token that is good may be for another company.
-                granted = await self._companies.granted(tokens.access_token)
-                choose(self._oauth.style.title, granted, wanted=company_id, taken=())
-            await save_tokens(connection, self._vault, connection_id, tokens)
-        return self._with_scopes(connected, tokens)
+            self._oauth.require_scopes(tokens)
+            company_name: str | None = await self._name(tokens, company_id)
+            return await self._saved(connection, connection_id, company_id, company_name, tokens)
 
-    async def disconnect(self, name: str) -> None:
+    async def disconnect(self, name: str, *, tell_provider: bool = True) -> None:
         """Ends our access at the provider, and forgets the tokens. What is mirrored stays.
 
         Where one grant covers several companies only this one is given back; the grant itself
-        goes with the last. Raises ConfigError (no such connection), or what the provider's
-        refusal is: then nothing is forgotten. A grant that is gone already is no error.
+        goes with the last. tell_provider False: the provider is not asked, only forgotten.
+        Raises ConfigError (no such connection), or what the provider's refusal is: then nothing
+        is forgotten. A grant that is gone already is no error.
         """
         async with self._pool.connection() as connection:
-            connection_id = await self._known(connection, name)
+            connection_id = await self._claims.known(connection, name)
             row = await (
                 await connection.execute(
                     "select c.company_id, t.refresh_token from sqlsync.connection c"
@@ -186,7 +213,7 @@ class Connector:
             ).fetchone()
         assert row is not None
         company_id, sealed = row
-        if sealed is not None:
+        if sealed is not None and tell_provider:
             try:
                 await self._end_access(connection_id, company_id)
             except NeedsReauth:
@@ -196,26 +223,116 @@ class Connector:
                 "delete from sqlsync.token where connection_id = %s", [connection_id]
             )
             await connection.execute(
-                "update sqlsync.connection set state = 'pending', state_reason = 'disconnected'"
-                " where id = %s",
-                [connection_id],
+                "update sqlsync.connection set state = 'pending', state_reason = %s,"
+                " paused_at = null where id = %s",
+                [DISCONNECTED, connection_id],
             )
 
-    # -- what a grant covers ---------------------------------------------------------------
+    # -- how a consent ends ------------------------------------------------------------------
 
-    async def _settled(self, connection_id: int, tokens: Tokens) -> Connected:
-        """A consent whose company the provider did not name."""
-        assert self._companies is not None
+    async def _taken(self, state: str) -> OpenConsent:
+        async with self._pool.connection() as connection:
+            return await take_consent(connection, self._vault, provider=self._provider, state=state)
+
+    async def _end(
+        self,
+        consent: OpenConsent,
+        state: str,
+        outcome: Outcome,
+        error: SqlsyncError | None = None,
+        missing: tuple[str, ...] = (),
+    ) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await end_consent(
+                connection,
+                state,
+                outcome,
+                message=error.message if error is not None else None,
+                hint=error.hint if error is not None else None,
+                missing_scopes=missing,
+            )
+            if outcome in (Outcome.REFUSED, Outcome.FAILED):
+                await self._claims.forget_unused(connection)
+
+    async def _exchanged(self, consent: OpenConsent, code: str, realm_id: str | None) -> Connected:
+        """The code's tokens, kept with their company. Raises as `finish_connect`."""
+        if realm_id is not None:
+            await self._check_meant(consent, realm_id)
+        tokens = await self._oauth.exchange(
+            code=code, redirect_uri=consent.redirect_uri, code_verifier=consent.code_verifier
+        )
+        self._oauth.require_scopes(tokens)
+        if realm_id is None:
+            company = await self._company_of(consent, tokens)
+            company_id = company.id
+            company_name: str | None = company.name
+        else:
+            company_id, company_name = realm_id, await self._name(tokens, realm_id)
+        async with self._pool.connection() as connection, connection.transaction():
+            await lock_tokens(connection, consent.name)
+            return await self._saved(
+                connection, consent.connection_id, company_id, company_name, tokens
+            )
+
+    async def _check_meant(self, consent: OpenConsent, realm_id: str) -> None:
+        """Before the code is spent: is it the company that the connection is for?"""
+        if consent.company_id is not None and consent.company_id != realm_id:
+            raise ConsentRefused(
+                f"The consent is for company {realm_id}, not {consent.company_id}.",
+                hint="Choose that company when you consent.",
+            )
+        async with self._pool.connection() as connection, connection.transaction():
+            await self._claims.check(connection, consent.connection_id, realm_id)
+
+    async def _name(self, tokens: Tokens, company_id: str) -> str | None:
+        """What the company is called, where the token opens its books; raises where it does not.
+
+        A provider that cannot be asked just now leaves the name open.
+        """
+        if self._companies is not None:
+            # A token that is good may be for another company.
+            granted = await self._companies.granted(tokens.access_token)
+            return choose(self._oauth.style.title, granted, wanted=company_id, taken=()).name
+        if self._names is None:
+            return None
         try:
-            company = await self._chosen(tokens.access_token, connection_id, None)
+            return await self._names.name_of(tokens.access_token, company_id)
+        except ProviderError:
+            return None
+
+    async def _saved(
+        self,
+        connection: EngineConnection,
+        connection_id: int,
+        company_id: str,
+        company_name: str | None,
+        tokens: Tokens,
+    ) -> Connected:
+        missing = self._oauth.missing_scopes(tokens)
+        connected = await self._claims.claimed(
+            connection, connection_id, company_id, company_name, missing=missing
+        )
+        await save_tokens(connection, self._vault, connection_id, tokens, missing=missing)
+        return connected
+
+    async def _company_of(self, consent: OpenConsent, tokens: Tokens) -> Company:
+        """The company of a consent whose callback named none."""
+        try:
+            return await self._chosen(
+                tokens.access_token, consent.connection_id, consent.company_id
+            )
         except CompanyChoice:
             async with self._pool.connection() as connection, connection.transaction():
-                await save_tokens(connection, self._vault, connection_id, tokens)
+                await save_tokens(
+                    connection,
+                    self._vault,
+                    consent.connection_id,
+                    tokens,
+                    missing=self._oauth.missing_scopes(tokens),
+                )
             raise
-        async with self._pool.connection() as connection, connection.transaction():
-            connected = await self._claimed(connection, connection_id, company.id)
-            await save_tokens(connection, self._vault, connection_id, tokens)
-        return self._with_scopes(connected, tokens)
+
+    # -- what a grant covers ---------------------------------------------------------------
 
     async def _chosen(
         self, access_token: str, connection_id: int, company_id: str | None
@@ -224,20 +341,23 @@ class Connector:
         async with self._pool.connection() as connection:
             rows = await (
                 await connection.execute(
-                    "select id, company_id from sqlsync.connection"
+                    "select id, company_id, company_name from sqlsync.connection"
                     " where provider = %s and company_id is not null",
                     [self._provider],
                 )
             ).fetchall()
         present = next((row[1] for row in rows if row[0] == connection_id), None)
         taken = {row[1] for row in rows if row[0] != connection_id}
+        if present is not None and company_id is not None and present != company_id:
+            raise ConsentRefused(f"The connection is for company {present}, not {company_id}.")
         wanted = company_id or present
         # What this consent added; one that was granted before is in the whole list alone.
         title = self._oauth.style.title
         granted = await self._companies.granted(access_token, of_this_consent=wanted is None)
         if wanted is None and not granted:
             granted = await self._companies.granted(access_token)
-        return choose(title, granted, wanted=wanted, taken=taken)
+        wanted_name = next((row[2] for row in rows if row[1] == wanted), None)
+        return choose(title, granted, wanted=wanted, wanted_name=wanted_name, taken=taken)
 
     async def _end_access(self, connection_id: int, company_id: str | None) -> None:
         source = TokenSource(self._pool, self._vault, self._oauth, connection_id)
@@ -259,167 +379,7 @@ class Connector:
         if row is not None:
             await self._oauth.revoke(self._vault.open(row[0]))
 
-    def _with_scopes(self, connected: Connected, tokens: Tokens) -> Connected:
-        granted = set((tokens.scopes or "").split())
-        missing = tuple(s for s in self._oauth.style.scopes if s not in granted)
-        return replace(connected, missing_scopes=missing)
-
     def _company(self, company_id: str) -> str:
         """The id as the provider spells it. Raises ConfigError where it can be none."""
-        _check_company(company_id)
+        check_company(company_id)
         return company_id if self._companies is None else company_id.lower()
-
-    # -- rows ------------------------------------------------------------------------------
-
-    async def _known(self, connection: EngineConnection, name: str) -> int:
-        row = await (
-            await connection.execute(
-                "select id from sqlsync.connection where name = %s and provider = %s",
-                [name, self._provider],
-            )
-        ).fetchone()
-        if row is None:
-            raise ConfigError(
-                f"There is no connection {name} to {self._provider}.", hint="Run: sqlsync connect"
-            )
-        found: int = row[0]
-        return found
-
-    async def _noted(
-        self, connection: EngineConnection, name: str, schema_name: str | None
-    ) -> tuple[int, str]:
-        """The connection's id and schema; made where the name is new."""
-        if not name.strip() or len(name) > 100 or not name.isprintable():
-            raise ConfigError("A connection's name is 1 to 100 printable characters.")
-        known = await (
-            await connection.execute(
-                "select id, provider, schema_name from sqlsync.connection where name = %s"
-                " for update",
-                [name],
-            )
-        ).fetchone()
-        if known is not None:
-            if known[1] != self._provider:
-                raise ConfigError(f"The connection {name} belongs to {known[1]}.")
-            if schema_name is not None and schema_name != known[2]:
-                raise ConfigError(
-                    f"The connection {name} has the schema {known[2]}; it cannot be changed."
-                )
-            return known[0], known[2]
-        schema_name = schema_name if schema_name is not None else self._provider
-        _check_schema(schema_name)
-        made = await (
-            await connection.execute(
-                "insert into sqlsync.connection (name, provider, schema_name)"
-                " values (%s, %s, %s) on conflict do nothing returning id",
-                [name, self._provider, schema_name],
-            )
-        ).fetchone()
-        if made is None:
-            raise ConfigError(
-                f"The schema {schema_name} belongs to another connection.",
-                hint="Give this one its own: --schema NAME",
-            )
-        return made[0], schema_name
-
-    async def _claimed(
-        self, connection: EngineConnection, connection_id: int, company_id: str
-    ) -> Connected:
-        """The connection with its company. It stays with that company for good."""
-        row = await (
-            await connection.execute(
-                "select name, schema_name, company_id from sqlsync.connection where id = %s"
-                " for update",
-                [connection_id],
-            )
-        ).fetchone()
-        if row is None:
-            raise ConfigError("The connection was removed meanwhile.")
-        name, schema_name, present = row
-        if present is not None and present != company_id:
-            raise ConfigError(
-                f"The connection {name} is for company {present}, not {company_id}.",
-                hint="Choose that company when you consent, or make a new connection.",
-            )
-        other = await (
-            await connection.execute(
-                "select name from sqlsync.connection"
-                " where provider = %s and company_id = %s and id <> %s",
-                [self._provider, company_id, connection_id],
-            )
-        ).fetchone()
-        if other is not None:
-            raise ConfigError(f"Company {company_id} is connected already, as {other[0]}.")
-        await connection.execute(
-            "update sqlsync.connection set company_id = %s, state_reason = null,"
-            " state = case when state in ('pending', 'needs_reauth') then 'connected'"
-            " else state end where id = %s",
-            [company_id, connection_id],
-        )
-        return Connected(connection_id, name, schema_name, company_id)
-
-
-class Consents:
-    """Consents as a web page has them: an address to go to, and a callback's query."""
-
-    def __init__(self, connectors: Mapping[str, Connector], public_url: str) -> None:
-        """connectors: by provider. public_url: of the web side, as browsers see it."""
-        self._connectors = connectors
-        self._public_url = public_url.rstrip("/")
-
-    async def begin(self, provider: str, name: str) -> str:
-        """The provider's address to send the person to. Raises as `begin_connect`."""
-        consent = await self._connector(provider).begin_connect(
-            name=name, redirect_uri=self._redirect_uri(provider)
-        )
-        return consent.url
-
-    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
-        """Takes the callback's query; returns the connection's name.
-
-        Raises ConfigError where the person said no or the query is not a consent's, or as
-        `finish_connect`.
-        """
-        connector = self._connector(provider)
-        if "error" in answer:
-            said_no = answer["error"] == "access_denied"
-            raise ConfigError(
-                "The consent was refused."
-                if said_no
-                else f"The provider did not ask for consent: {answer['error'][:100]}"
-            )
-        wanted = ["code", "state", *(["realmId"] if connector.callback_names_company else [])]
-        missing = [name for name in wanted if not answer.get(name)]
-        if missing:
-            raise ConfigError(f"The callback lacks {', '.join(missing)}.")
-        connected = await connector.finish_connect(
-            code=answer["code"],
-            state=answer["state"],
-            realm_id=answer["realmId"] if connector.callback_names_company else None,
-            redirect_uri=self._redirect_uri(provider),
-        )
-        return connected.name
-
-    def _connector(self, provider: str) -> Connector:
-        found = self._connectors.get(provider)
-        if found is None:
-            raise ConfigError(f"{provider!r} cannot be connected.")
-        return found
-
-    def _redirect_uri(self, provider: str) -> str:
-        return f"{self._public_url}/oauth/callback/{provider}"
-
-
-def _check_schema(schema_name: str) -> None:
-    if not _SCHEMA.fullmatch(schema_name):
-        raise ConfigError(
-            f"{schema_name!r} is not a schema name: a letter, then letters, digits and _,"
-            " in lower case, at most 63."
-        )
-    if schema_name in _TAKEN_SCHEMAS or schema_name.startswith("pg_"):
-        raise ConfigError(f"The schema {schema_name} is not for connections.")
-
-
-def _check_company(company_id: str) -> None:
-    if not _COMPANY.fullmatch(company_id):
-        raise ConfigError(f"{company_id!r} is not a company id.")

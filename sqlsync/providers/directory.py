@@ -15,7 +15,7 @@ from sqlsync.clock import Clock, SystemClock
 from sqlsync.database import EnginePool
 from sqlsync.errors import ConfigError, NeedsReauth
 from sqlsync.providers.base import Provider
-from sqlsync.providers.companies import Companies
+from sqlsync.providers.companies import Companies, CompanyNames
 from sqlsync.providers.endpoints import Endpoints, provider_endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.limits import (
@@ -28,6 +28,8 @@ from sqlsync.providers.limits import (
 )
 from sqlsync.providers.oauth import QUICKBOOKS_OAUTH, XERO_OAUTH, OAuthClient, OAuthStyle
 from sqlsync.providers.quickbooks.adapter import QuickBooksProvider
+from sqlsync.providers.quickbooks.company import QuickBooksNames
+from sqlsync.providers.states import DISCONNECTED, USABLE, ConnectionState
 from sqlsync.providers.tokens import TokenSource
 from sqlsync.providers.xero.adapter import XeroProvider
 from sqlsync.providers.xero.connections import XeroCompanies
@@ -124,6 +126,12 @@ class App:
             return XeroCompanies(http, self.endpoints.api_url)
         return None
 
+    def names(self, http: HttpClient) -> CompanyNames | None:
+        """Who tells what a company is called, where its list does not."""
+        if self.style.provider == "quickbooks":
+            return QuickBooksNames(http, self.endpoints.api_url)
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
@@ -195,29 +203,34 @@ class ProviderDirectory:
                 hint="Run: sqlsync connect",
             )
         found = _Connection(*row)
-        if found.state not in ("pending", "needs_reauth"):
+        if found.state in USABLE:
             self._rows[key] = (monotonic(), found)
         else:
             self._rows.pop(key, None)
         return found
 
     def _provider(self, row: _Connection) -> Provider:
-        if row.company_id is None or row.state == "pending":
-            raise NeedsReauth(
-                f"The connection {row.name} waits for consent.",
-                hint=f"Run: sqlsync connect {row.provider} --name {row.name}",
-            )
-        if row.state == "needs_reauth":
-            raise NeedsReauth(
-                f"The connection {row.name} must be connected again: {row.state_reason}",
-                hint=f"Run: sqlsync connect {row.provider} --name {row.name}",
-            )
+        if row.state not in USABLE or row.company_id is None:
+            raise self._not_connected(row)
         known = self._providers.get(row.id)
         if known is not None and known[0] == row.company_id:
             return known[1]
         provider = self._made(row, row.company_id)
         self._providers[row.id] = (row.company_id, provider)
         return provider
+
+    def _not_connected(self, row: _Connection) -> NeedsReauth:
+        """Why nothing can be asked of the connection, and what to do. Tables stay readable."""
+        if row.state == ConnectionState.NEEDS_REAUTH:
+            why = f"must be connected again: {row.state_reason}"
+        elif row.state_reason == DISCONNECTED:
+            why = "is disconnected: reconnect needed."
+        else:
+            why = "waits for consent."
+        return NeedsReauth(
+            f"[{_KINDS[row.provider].style.title}] The connection {row.name} {why}",
+            hint=f"Run: sqlsync connect {row.provider} --name {row.name}",
+        )
 
     def _made(self, row: _Connection, company_id: str) -> Provider:
         app = self._apps.get(row.provider)

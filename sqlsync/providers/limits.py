@@ -236,6 +236,15 @@ class Limiter:
         return taken, max(0.0, before - allowed)
 
 
+_NOTE_LEFT = """
+insert into sqlsync.calls_left as l (key, minute_left, day_left, noted_at)
+values (%(key)s, %(minute)s, %(day)s, clock_timestamp())
+on conflict (key) do update set minute_left = excluded.minute_left,
+    day_left = coalesce(excluded.day_left, l.day_left), noted_at = excluded.noted_at
+"""
+_NOTE_EVERY_SECONDS = 5.0  # what is left is shown to people; this old it may be
+
+
 class Limits:
     """All limits of one connection: `async with limits.slot(…)` around a call."""
 
@@ -263,6 +272,9 @@ class Limits:
         # Reads cannot fill all places, so that a write always finds one.
         self._places = asyncio.Semaphore(budget.concurrency)
         self._read_places = asyncio.Semaphore(max(1, budget.concurrency - 2))
+        self._pool = pool
+        self._name = name
+        self._noted_at = -_NOTE_EVERY_SECONDS  # monotonic
         self._read_wait_seconds = read_wait_seconds
         self._write_wait_seconds = write_wait_seconds
 
@@ -299,3 +311,15 @@ class Limits:
             await self._reads.keep_away(_READS_AWAY_SECONDS)
         if minute == 0:
             await self._calls.keep_away(_MINUTE_USED_UP_SECONDS)
+        if (minute, day) != (None, None) and monotonic() >= self._noted_at + _NOTE_EVERY_SECONDS:
+            self._noted_at = monotonic()
+            await self._note(minute, day)
+
+    async def _note(self, minute: int | None, day: int | None) -> None:
+        """Shows what is left. Raises nothing: it comes after an answer."""
+        values = {"key": self._name, "minute": minute, "day": day}
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(_NOTE_LEFT, values)
+        except errors.OperationalError:
+            log.warning("calls left not noted", key=self._name)

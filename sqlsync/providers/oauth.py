@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +21,13 @@ import msgspec
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from sqlsync.errors import NeedsReauth, ProviderFault, ProviderUnavailable, Unreachable
+from sqlsync.errors import (
+    ConsentRefused,
+    NeedsReauth,
+    ProviderFault,
+    ProviderUnavailable,
+    Unreachable,
+)
 from sqlsync.providers.endpoints import Endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.messages import HttpRequest, HttpResponse
@@ -33,18 +39,43 @@ TOKEN_SECONDS = 30.0  # a row lock is held meanwhile
 class OAuthStyle:
     """What is particular to one provider.
 
-    refresh_seconds: the life of a refresh token, where the answer does not say it.
+    required: scopes without which a connection is of no use; where others lack, the tables that
+    need them say so. refresh_seconds: the life of a refresh token, where the answer does not say
+    it. token_headers: sent with token calls. broad: older scopes that hold others, by how those
+    begin.
     """
 
     provider: str  # "xero": as settings name it
     title: str
     scopes: tuple[str, ...]
+    required: tuple[str, ...] = ()
     revoke_as_form: bool = True  # RFC 7009; Intuit takes JSON
     refresh_seconds: float | None = None
+    token_headers: Mapping[str, str] = field(default_factory=dict)
+    broad: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def is_covered(self, scope: str, granted: Collection[str]) -> bool:
+        """Whether the scope is granted, by itself or by one that holds it."""
+        return (
+            scope in granted
+            or scope.removesuffix(".read") in granted
+            or any(
+                wide in granted and scope.startswith(narrow) for wide, narrow in self.broad.items()
+            )
+        )
 
 
+# 100 days from each answer, which says so itself, and at most five years in all, which it says
+# when asked.
+# Source: Intuit, "Important changes to refresh token policy", 12 November 2025.
 QUICKBOOKS_OAUTH = OAuthStyle(
-    "quickbooks", "QuickBooks", ("com.intuit.quickbooks.accounting",), revoke_as_form=False
+    "quickbooks",
+    "QuickBooks",
+    ("com.intuit.quickbooks.accounting",),
+    required=("com.intuit.quickbooks.accounting",),
+    revoke_as_form=False,
+    refresh_seconds=100 * 86400.0,
+    token_headers={"x-include-refresh-token-hard-expires-in": "true"},
 )
 # All that our tables need. Left out, since asking for a scope that the app may not have refuses
 # the whole consent: accounting.journals.read (Advanced tier) and paymentservices (on request).
@@ -77,6 +108,16 @@ XERO_OAUTH = OAuthStyle(
             )
         ),
     ),
+    required=("offline_access",),
+    broad={
+        "accounting.transactions": (
+            "accounting.invoices",
+            "accounting.payments",
+            "accounting.banktransactions",
+            "accounting.manualjournals",
+        ),
+        "accounting.reports.read": ("accounting.reports.",),
+    },
     refresh_seconds=60 * 86400.0,  # if unused; each refresh brings a new one
 )
 
@@ -97,6 +138,7 @@ class _TokenAnswer(msgspec.Struct):
     expires_in: float
     refresh_token: str | None = None
     x_refresh_token_expires_in: float | None = None
+    x_refresh_token_hard_expires_in: float | None = None
     scope: str | None = None
 
 
@@ -223,6 +265,7 @@ class OAuthClient:
                 self._endpoints.token_url,
                 headers={
                     **self._headers(),
+                    **self.style.token_headers,
                     "content-type": "application/x-www-form-urlencoded",
                 },
                 body=form.encode("ascii"),
@@ -255,13 +298,30 @@ class OAuthClient:
         new_refresh_token = answer.refresh_token or refresh_token
         if new_refresh_token is None:
             raise ProviderFault(f"[{title}] The token service gave no refresh token.")
+        lives = answer.x_refresh_token_expires_in or self.style.refresh_seconds
+        hard = answer.x_refresh_token_hard_expires_in
         return Tokens(
             answer.access_token,
             new_refresh_token,
             answer.expires_in,
-            answer.x_refresh_token_expires_in or self.style.refresh_seconds,
+            min((s for s in (lives, hard) if s is not None), default=None),
             answer.scope or " ".join(self.style.scopes),
         )
+
+    def missing_scopes(self, tokens: Tokens) -> tuple[str, ...]:
+        """Asked for and not granted."""
+        granted = set((tokens.scopes or "").split())
+        return tuple(s for s in self.style.scopes if not self.style.is_covered(s, granted))
+
+    def require_scopes(self, tokens: Tokens) -> None:
+        """Raises ConsentRefused where a scope is missing that must not lack."""
+        needed = [s for s in self.missing_scopes(tokens) if s in self.style.required]
+        if needed:
+            raise ConsentRefused(
+                f"[{self.style.title}] The consent lacks {', '.join(needed)},"
+                " without which nothing can be read.",
+                hint="Consent again, and check that the app has that scope.",
+            )
 
     def _refusal(self, response: HttpResponse) -> ProviderUnavailable:
         """Our error for a refused token call. Answers never repeat the tokens sent.

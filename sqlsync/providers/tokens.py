@@ -14,6 +14,7 @@ so that mostly the stored token still works afterwards; else a person connects a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -22,6 +23,7 @@ import structlog
 from sqlsync.database import EngineConnection, EnginePool, errors
 from sqlsync.errors import DatabaseUnavailable, NeedsReauth, ProviderUnavailable
 from sqlsync.providers.oauth import OAuthClient, Tokens
+from sqlsync.providers.states import AFTER_CONSENT, ConnectionState, sources
 from sqlsync.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -36,21 +38,27 @@ from sqlsync.token where connection_id = %s for update
 """
 _SAVE = """
 insert into sqlsync.token as t (connection_id, access_token, refresh_token, access_expires_at,
-    refresh_expires_at, scopes, refreshed_at, last_error)
+    refresh_expires_at, scopes, scopes_missing, refreshed_at, last_error)
 values (%(id)s, %(access)s, %(refresh)s, clock_timestamp() + make_interval(secs => %(expires)s),
-    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s,
+    clock_timestamp() + make_interval(secs => %(refresh_expires)s), %(scopes)s, %(missing)s,
     clock_timestamp(), null)
 on conflict (connection_id) do update set access_token = excluded.access_token,
     refresh_token = excluded.refresh_token, access_expires_at = excluded.access_expires_at,
     refresh_expires_at = excluded.refresh_expires_at, scopes = excluded.scopes,
-    refreshed_at = excluded.refreshed_at, last_error = null
+    scopes_missing = excluded.scopes_missing, refreshed_at = excluded.refreshed_at,
+    last_error = null
 """
 
 
 async def save_tokens(
-    connection: EngineConnection, vault: Vault, connection_id: int, tokens: Tokens
+    connection: EngineConnection,
+    vault: Vault,
+    connection_id: int,
+    tokens: Tokens,
+    *,
+    missing: Sequence[str],
 ) -> None:
-    """Writes the pair, sealed, in the caller's transaction."""
+    """Writes the pair, sealed, in the caller's transaction. missing: asked for, not granted."""
     await connection.execute(
         _SAVE,
         {
@@ -60,7 +68,18 @@ async def save_tokens(
             "expires": tokens.expires_in,
             "refresh_expires": tokens.refresh_expires_in,
             "scopes": tokens.scopes,
+            "missing": " ".join(missing) or None,
         },
+    )
+
+
+async def lock_tokens(connection: EngineConnection, name: str) -> None:
+    """To be called first where a transaction changes a connection and its tokens: a refresh
+    takes the token's row first and the connection's after it, and so must everybody."""
+    await connection.execute(
+        "select 1 from sqlsync.token t join sqlsync.connection c on c.id = t.connection_id"
+        " where c.name = %s for update of t",
+        [name],
     )
 
 
@@ -103,6 +122,32 @@ class TokenSource:
         if self._token is not None and self._token != stale and monotonic() < self._until:
             return self._token
         return await self._join(stale=stale)
+
+    async def replaced(self, token: str) -> str | None:
+        """Another token than `token`, where a person connected again since it was given out: it
+        may hold what this one lacks. None where there is none. Raises as `access_token`."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
+        except errors.OperationalError as error:
+            raise DatabaseUnavailable(f"The tokens cannot be read: {error}") from error
+        if row is None or row[0] is None or (row[2] or 0.0) <= MARGIN_SECONDS:
+            return None
+        current = self._vault.open(row[0])
+        return None if current == token else self._keep(current, row[2])
+
+    async def lost(self, error: NeedsReauth, token: str) -> None:
+        """The provider does not accept the grant of `token`, though it looks good: the connection
+        now says so, unless it has another one by now. Raises nothing: the caller has the error.
+        """
+        self._token = None
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
+                if row is None or row[0] is None or self._vault.open(row[0]) == token:
+                    await self._mark_gone(connection, error)
+        except errors.OperationalError:
+            log.warning("the lost grant is not noted yet", connection_id=self._connection_id)
 
     async def _join(self, stale: str | None) -> str:
         """One refresh in this process, whoever asks; a caller's cancellation does not end it."""
@@ -166,8 +211,23 @@ class TokenSource:
                 return current  # not kept: the next call tries to refresh again
             raise
         self._unsaved = _Unsaved(tokens, spent)
-        await save_tokens(connection, self._vault, self._connection_id, tokens)
+        await self._save(connection, tokens)
         return tokens
+
+    async def _save(self, connection: EngineConnection, tokens: Tokens) -> None:
+        """The new pair; a connection that was thought to be without a grant has one after all."""
+        await save_tokens(
+            connection,
+            self._vault,
+            self._connection_id,
+            tokens,
+            missing=self._oauth.missing_scopes(tokens),
+        )
+        await connection.execute(
+            f"update sqlsync.connection set state = {AFTER_CONSENT}, state_reason = null"
+            " where id = %s and state = 'needs_reauth'".encode(),
+            [self._connection_id],
+        )
 
     async def _save_again(self, unsaved: _Unsaved) -> None:
         """The commit failed and the provider has already rotated: the pair must not be lost."""
@@ -179,9 +239,7 @@ class TokenSource:
                     ).fetchone()
                     # Another process may have refreshed meanwhile: then its pair is the newer.
                     if row is not None and self._vault.open(row[1]) == unsaved.spent:
-                        await save_tokens(
-                            connection, self._vault, self._connection_id, unsaved.tokens
-                        )
+                        await self._save(connection, unsaved.tokens)
             except errors.OperationalError as error:
                 log.warning("tokens not saved yet", connection_id=self._connection_id)
                 if attempt == _SAVE_ATTEMPTS - 1:
@@ -200,8 +258,9 @@ class TokenSource:
             [str(error), self._connection_id],
         )
         await connection.execute(
-            "update sqlsync.connection set state = 'needs_reauth', state_reason = %s where id = %s",
-            [str(error), self._connection_id],
+            "update sqlsync.connection set state = 'needs_reauth', state_reason = %s"
+            " where id = %s and state = any(%s)",
+            [str(error), self._connection_id, list(sources(ConnectionState.NEEDS_REAUTH))],
         )
 
     def _keep(self, token: str, seconds: float) -> str:

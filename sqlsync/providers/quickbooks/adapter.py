@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import stamina
 
 from schema.model import Catalog, ObjectSpec
+from schema.report_model import Report, ReportSpec
 from sqlsync.clock import Clock
 from sqlsync.errors import (
     HistoryTooOld,
@@ -45,7 +46,14 @@ from sqlsync.providers.base import (
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.limits import Limits
 from sqlsync.providers.messages import HttpRequest, HttpResponse
-from sqlsync.providers.quickbooks import paging, requests, responses, shapes
+from sqlsync.providers.quickbooks import (
+    paging,
+    reports,
+    requests,
+    responses,
+    shapes,
+    taxservice,
+)
 from sqlsync.providers.quickbooks.faults import NOT_FOUND, TITLE, About, bad_reference
 from sqlsync.providers.tokens import TokenSource
 
@@ -170,6 +178,12 @@ class QuickBooksProvider:
     async def now(self) -> datetime:
         spec = self.catalog.by_api_name.get("account") or self.catalog.objects[0]
         return (await self._read(requests.count(self._company, spec), About(spec))).at
+
+    async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
+        request = reports.report(self._company, spec, parameters)
+        envelope = await self._read(request, About(report=spec))
+        # Of hundreds of thousands of cells, reading takes seconds: others go on meanwhile.
+        return await asyncio.to_thread(reports.read_report, spec, envelope.members, envelope.at)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -316,9 +330,23 @@ class QuickBooksProvider:
         except ProviderRefusal as refused:
             return refused
         try:
+            if requests.by_service(step):
+                return await self._made(step.spec, taxservice.code_id(envelope))
             return responses.single(envelope, step.spec)
         except ProviderFault as error:
             raise OutcomeUnknown(str(error)) from error
+
+    async def _made(self, spec: ObjectSpec, record_id: str) -> Record:
+        """What a service has made. Raises OutcomeUnknown: the same call again gives the same id."""
+        try:
+            record = await self.fetch(spec, record_id)
+        except SqlsyncError as error:
+            raise OutcomeUnknown(
+                f"[{TITLE}] {spec.title} `{record_id}` was made: {error}"
+            ) from error
+        if record is None:
+            raise OutcomeUnknown(f"[{TITLE}] {spec.title} `{record_id}` was made and is not there.")
+        return record
 
     async def _send_batch(self, steps: Sequence[tuple[int, Step]], key: str) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -419,11 +447,15 @@ class QuickBooksProvider:
             if responses.needs_new_token(response):
                 token = await self._tokens.renew(token)
                 response = await self._http.send(_with_token(request, token))
-                if responses.needs_new_token(response):
-                    raise NeedsReauth(
-                        f"[{TITLE}] A fresh access token is not accepted either.",
-                        trace_id=response.trace_id,
-                    )
+        if responses.needs_new_token(response) or responses.is_foreign_grant(response):
+            refused = NeedsReauth(
+                f"[{TITLE}] The grant is for another company."
+                if responses.is_foreign_grant(response)
+                else f"[{TITLE}] A fresh access token is not accepted either.",
+                trace_id=response.trace_id,
+            )
+            await self._tokens.lost(refused, token)
+            raise refused
         if response.status == 429:
             seconds = responses.retry_after(response)
             await self._limits.keep_away(seconds)

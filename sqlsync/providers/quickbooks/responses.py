@@ -108,6 +108,14 @@ def needs_new_token(response: HttpResponse) -> bool:
     return fault is None or not fault.has("120")
 
 
+def is_foreign_grant(response: HttpResponse) -> bool:
+    """The token is good, and for another company: this one's grant is gone or never was."""
+    if response.status != 403:
+        return False
+    fault = fault_of(response.body)
+    return fault is not None and fault.has("3100")
+
+
 def record_from(spec: ObjectSpec, raw: bytes) -> Record | Tombstone:
     """One record's JSON text as a Record, or a Tombstone where its status is Deleted.
 
@@ -243,10 +251,10 @@ def _item(
 # -- pieces ---------------------------------------------------------------------------------
 
 
-def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
+def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -299,8 +307,13 @@ def _shape(body: bytes) -> str:
 
 
 def _time(members: Mapping[str, msgspec.Raw], response: HttpResponse) -> datetime:
-    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date."""
+    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date.
+
+    A report says its time in its `Header`.
+    """
     raw = members.get("time")
+    if raw is None and "Header" in members:
+        raw = (_members(members["Header"]) or {}).get("Time")
     if raw is not None:
         try:
             found = _utc(_instant.decode(raw))

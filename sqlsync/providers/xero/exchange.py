@@ -28,6 +28,7 @@ from sqlsync.providers.tokens import TokenSource
 from sqlsync.providers.xero.faults import TITLE, About
 from sqlsync.providers.xero.responses import (
     Envelope,
+    lacks_scope,
     limit_problem,
     limits_left,
     needs_new_token,
@@ -132,10 +133,10 @@ class Exchange:
                 token = await self._tokens.renew(token)
                 response = await self._http.send(_with_token(request, token))
                 if needs_new_token(response):
-                    raise NeedsReauth(
-                        f"[{TITLE}] A fresh access token is not accepted either.",
-                        trace_id=response.trace_id,
-                    )
+                    raise await self._lost("A fresh access token is not accepted either.", token)
+            elif lacks_scope(response) and (newer := await self._tokens.replaced(token)):
+                token = newer
+                response = await self._http.send(_with_token(request, token))
         minute, day = limits_left(response)
         await self._limits.note_left(minute=minute, day=day)
         if response.status == 429:
@@ -162,7 +163,13 @@ class Exchange:
         except ProviderError:
             return
         if all(company.id.lower() != self._tenant_id.lower() for company in granted):
-            raise NeedsReauth(f"[{TITLE}] The organisation was disconnected in Xero.")
+            raise await self._lost("The organisation was disconnected in Xero.", token)
+
+    async def _lost(self, words: str, token: str) -> NeedsReauth:
+        """The error to raise; the connection says so from now on."""
+        error = NeedsReauth(f"[{TITLE}] {words}")
+        await self._tokens.lost(error, token)
+        return error
 
 
 def _with_token(request: HttpRequest, token: str) -> HttpRequest:

@@ -265,7 +265,7 @@ def _refusal(
     if status == 401:
         if lacks_scope(response):
             return NotPermitted(
-                f"{about.subject}: the consent does not cover it.",
+                f"{about.subject}: the consent does not cover it{_scope_words(about)}.",
                 code="insufficient_scope",
                 trace_id=trace,
                 detail=detail,
@@ -362,8 +362,16 @@ def _fault(members: Mapping[str, msgspec.Raw]) -> Fault:
 
 
 def _scope_hint(about: About) -> str:
-    scope = about.spec.extra.get("scope") if about.spec is not None else None
+    if about.report is not None:
+        scope = about.report.scope
+    else:
+        scope = about.spec.extra.get("scope") if about.spec is not None else None
     return f"Connect again with the scope {scope}." if scope else "Connect again with more scopes."
+
+
+def _scope_words(about: About) -> str:
+    scope = about.spec.extra.get("scope") if about.spec is not None else None
+    return f" (scope {scope})" if scope else ""
 
 
 def _is_outage(body: bytes) -> bool:
@@ -385,7 +393,7 @@ def _problem(response: HttpResponse) -> str:
 def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

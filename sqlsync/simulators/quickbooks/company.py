@@ -7,7 +7,7 @@ JSON body. A refusal is raised as Fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,8 @@ from sqlsync.simulators.quickbooks.merging import merge
 from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
+from sqlsync.simulators.quickbooks.reports.catalog import reports
+from sqlsync.simulators.quickbooks.reports.desk import ReportDesk
 from sqlsync.simulators.quickbooks.select import select
 from sqlsync.simulators.quickbooks.settings import PREFERENCES, preferred, settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
@@ -69,6 +71,7 @@ class Company:
         self.books = books
         self.options = options
         self.clock = clock
+        self.desk = ReportDesk(books, options)
         self.files = Attachments(realm_id, options, clock)
         self._begin()
         self.applied: list[Applied] = []
@@ -185,6 +188,12 @@ class Company:
             encode(docs),
             self._time(),
         )
+
+    def report(self, name: str, params: Mapping[str, str]) -> bytes | None:
+        """A report by the name in its address; None where there is none of that name."""
+        if name not in reports():
+            return None
+        return self.desk.answer(name, params, self.clock.now(), self.clock.today())
 
     def rate(self, source: str, day: str) -> bytes:
         """The exchange rate of a day, or the latest before it."""

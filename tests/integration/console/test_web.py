@@ -12,10 +12,12 @@ import pytest
 
 from sqlsync.console.web import BODY_LIMIT, Web, run_web
 from sqlsync.database import connect, engine_pool
-from sqlsync.errors import ConfigError, ProviderRefusal
+from sqlsync.errors import CompanyChoice, ConfigError, ConsentRefused, ProviderRefusal
+from sqlsync.providers.claims import Connected
 from sqlsync.providers.quickbooks.webhooks import SIGNATURE_HEADER, is_signed
 
 TOKEN = "a verifier token"
+ACME = Connected(1, "Acme & Sons", "acme", "id-2", "Two Ltd", ("accounting.payments",))
 
 
 class Door:
@@ -26,22 +28,30 @@ class Door:
             raise ConfigError(f"{provider!r} is not a provider we can connect to.")
         return "https://provider.example/consent?state=s"
 
-    async def finish(self, provider: str, answer: Mapping[str, str]) -> str:
+    async def finish(self, provider: str, answer: Mapping[str, str]) -> Connected:
         if answer.get("state") != "s":
-            raise ConfigError("This consent is not one we asked for: <script>", hint="Try again.")
+            raise ConsentRefused("This is not one we asked for: <script>", hint="Try again.")
+        if answer.get("code") == "several":
+            raise CompanyChoice("Several.", companies=(("id-1", "One <b>"), ("id-2", "Two")))
         if answer.get("code") != "c":
             raise ProviderRefusal("The code was refused.")
-        return "Acme & Sons"
+        return ACME
+
+    async def choose(self, provider: str, state: str, company_id: str) -> Connected:
+        if (state, company_id) != ("s", "id-2"):
+            raise ConsentRefused("There is nothing to choose here any more.")
+        return ACME
 
 
 @asynccontextmanager
-async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def served(url: str, *, may_begin: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     stopping, ready = asyncio.Event(), asyncio.Queue[str]()
     async with engine_pool(url) as pool:
         web = Web(
             pool,
             {"quickbooks": lambda body, h: is_signed(body, h.get(SIGNATURE_HEADER), TOKEN)},
             Door(),
+            may_begin=may_begin,
         )
         serving = asyncio.create_task(
             run_web(
@@ -146,10 +156,32 @@ async def test_consent_leads_away_and_back_with_clear_answers(migrated_url: str)
         assert (await client.get("/connect/xero")).status_code == 400
         good = await client.get("/oauth/callback/quickbooks", params={"state": "s", "code": "c"})
         assert good.status_code == 200
-        assert "Acme &amp; Sons is connected" in good.text
+        assert "Acme &amp; Sons is connected to Two Ltd" in good.text
+        assert "Not granted: accounting.payments" in good.text
         forged = await client.get("/oauth/callback/quickbooks", params={"state": "x"})
         assert forged.status_code == 400
         assert "&lt;script&gt;" in forged.text
         assert "<script>" not in forged.text
         refused = await client.get("/oauth/callback/quickbooks", params={"state": "s"})
         assert refused.status_code == 502
+
+
+async def test_of_several_companies_one_is_chosen_by_a_button(migrated_url: str) -> None:
+    async with served(migrated_url) as client:
+        asked = await client.get("/oauth/callback/xero", params={"state": "s", "code": "several"})
+        assert asked.status_code == 200
+        assert "One &lt;b&gt;" in asked.text and "value='id-2'" in asked.text
+        assert "action='/oauth/choose/xero'" in asked.text
+        assert "form-action 'self'" in asked.headers["content-security-policy"]
+        chosen = await client.post("/oauth/choose/xero", data={"state": "s", "company": "id-2"})
+        assert chosen.status_code == 200 and "is connected to Two Ltd" in chosen.text
+        for form in ({"state": "s"}, {"state": "x", "company": "id-2"}, {"state": "s" * 20_000}):
+            assert (await client.post("/oauth/choose/xero", data=form)).status_code == 400
+        assert (await client.get("/oauth/choose/xero")).status_code == 405
+
+
+async def test_on_a_public_address_a_browser_begins_no_consent(migrated_url: str) -> None:
+    async with served(migrated_url, may_begin=False) as client:
+        answer = await client.get("/connect/quickbooks", params={"name": "books"})
+        assert answer.status_code == 403
+        assert "sqlsync connect quickbooks" in answer.text

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backfill.connections import pause, resume
 from sqlsync.database import EnginePool
 from sqlsync.errors import ConfigError, NeedsReauth, ProviderFault, Unreachable
-from sqlsync.providers.connect import Connector, Consents
+from sqlsync.providers.connect import Connector
 from sqlsync.providers.endpoints import quickbooks_endpoints
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.oauth import OAuthClient
@@ -210,6 +211,45 @@ async def test_a_pair_whose_commit_failed_is_saved_again(
     assert server.count(TOKEN_PATH) == 2
 
 
+async def test_a_lost_grant_is_noted_unless_a_person_connected_again(
+    pool: EnginePool, vault: Vault, oauth: OAuthClient, service: TokenService
+) -> None:
+    connection_id = await connected(pool, vault, oauth)
+    source = TokenSource(pool, vault, oauth, connection_id)
+    old = await source.access_token()
+    await Connector(pool, vault, oauth).connect_with_refresh_token(
+        name="acme", company_id="9341", refresh_token=service.good
+    )
+    await source.lost(NeedsReauth("refused"), old)
+    assert (await stored(pool, connection_id))["state"] == "connected"
+    await source.lost(NeedsReauth("refused"), await source.access_token())
+    row = await stored(pool, connection_id)
+    assert (row["state"], row["reason"]) == ("needs_reauth", "refused")
+    await expire(pool)  # the provider takes the stored token after all
+    await source.access_token()
+    row = await stored(pool, connection_id)
+    assert (row["state"], row["reason"]) == ("connected", None)
+
+
+async def test_a_paused_connection_that_loses_its_grant_is_paused_again_after_it(
+    pool: EnginePool, vault: Vault, oauth: OAuthClient, service: TokenService
+) -> None:
+    connection_id = await connected(pool, vault, oauth)
+    async with pool.connection() as connection:
+        await pause(connection, "acme")
+    await expire(pool)
+    good, service.good = service.good, "another"
+    with pytest.raises(NeedsReauth):
+        await TokenSource(pool, vault, oauth, connection_id).access_token()
+    assert (await stored(pool, connection_id))["state"] == "needs_reauth"
+    service.good = good
+    await TokenSource(pool, vault, oauth, connection_id).access_token()
+    assert (await stored(pool, connection_id))["state"] == "paused"
+    async with pool.connection() as connection:
+        await resume(connection, "acme")
+    assert (await stored(pool, connection_id))["state"] == "connected"
+
+
 async def test_a_grant_that_is_gone_keeps_its_tokens_and_waits_for_a_person(
     pool: EnginePool, vault: Vault, oauth: OAuthClient, service: TokenService
 ) -> None:
@@ -256,45 +296,6 @@ async def test_failures_of_the_token_service_do_not_end_the_grant(
         with pytest.raises(error):
             await TokenSource(pool, vault, oauth, connection_id).access_token()
         assert (await stored(pool, connection_id))["state"] == "connected"
-
-
-# -- consent ------------------------------------------------------------------------------------
-
-
-async def test_a_consent_ends_in_a_connection(
-    pool: EnginePool, vault: Vault, oauth: OAuthClient, server: LoopbackServer
-) -> None:
-    consents = Consents({"quickbooks": Connector(pool, vault, oauth)}, "https://books.example/")
-    url = await consents.begin("quickbooks", "acme")
-    query = dict(pair.split("=") for pair in url.split("?")[1].split("&"))
-    assert query["client_id"] == "the-id" and query["response_type"] == "code"
-    assert query["scope"] == "com.intuit.quickbooks.accounting"
-    answer = {"code": "the-code", "state": query["state"], "realmId": "9341"}
-    assert await consents.finish("quickbooks", answer) == "acme"
-    assert server.seen[-1].form["redirect_uri"] == (
-        "https://books.example/oauth/callback/quickbooks"
-    )
-    with pytest.raises(ConfigError, match="not one we asked for"):
-        await consents.finish("quickbooks", answer)
-
-
-async def test_a_callback_that_is_not_ours_is_refused(
-    pool: EnginePool, vault: Vault, oauth: OAuthClient
-) -> None:
-    consents = Consents({"quickbooks": Connector(pool, vault, oauth)}, "https://books.example")
-    answers: list[dict[str, str]] = [
-        {"error": "access_denied", "state": "x"},
-        {"error": "invalid_scope"},
-        {"code": "c", "state": "forged", "realmId": "1"},
-        {"code": "c", "state": "x"},
-        {"code": "c", "state": "x", "realmId": "../1"},
-        {},
-    ]
-    for answer in answers:
-        with pytest.raises(ConfigError):
-            await consents.finish("quickbooks", answer)
-    with pytest.raises(ConfigError, match="xero"):
-        await consents.begin("xero", "books")
 
 
 async def test_a_company_is_connected_once(

@@ -13,8 +13,17 @@ import pytest
 
 from schema.loader import load_catalog
 from sqlsync.database import EnginePool
-from sqlsync.errors import CompanyChoice, ConfigError, NeedsReauth, ProviderFault, Unreachable
-from sqlsync.providers.connect import Connector, Consents
+from sqlsync.errors import (
+    CompanyChoice,
+    ConfigError,
+    ConsentRefused,
+    NeedsReauth,
+    ProviderFault,
+    Unreachable,
+)
+from sqlsync.providers.callbacks import Consents
+from sqlsync.providers.connect import Connector
+from sqlsync.providers.consents import Outcome
 from sqlsync.providers.directory import App, ProviderDirectory
 from sqlsync.providers.endpoints import xero_endpoints
 from sqlsync.providers.http import HttpClient
@@ -104,6 +113,7 @@ class World:
     pool: EnginePool
     vault: Vault
     http: HttpClient
+    state: str = ""  # of the last consent
 
     def connector(self, secret: str | None = "the-secret") -> Connector:
         endpoints = xero_endpoints("simulator", api_url=self.server.url)
@@ -126,7 +136,8 @@ class World:
         """The whole way of a consent; returns the connection's name."""
         consents = Consents({"xero": self.connector(secret)}, "https://books.example/")
         query = parse_qs(urlsplit(await consents.begin("xero", name)).query)
-        return await consents.finish("xero", {"code": "c", "state": query["state"][0]})
+        self.state = query["state"][0]
+        return (await consents.finish("xero", {"code": "c", "state": self.state})).name
 
 
 @pytest.fixture
@@ -172,9 +183,7 @@ async def test_an_app_without_a_secret_proves_itself_by_its_verifier(world: Worl
     consent = await connector.begin_connect(name="kestrel", redirect_uri=CALLBACK)
     query = {n: v[0] for n, v in parse_qs(urlsplit(consent.url).query).items()}
     assert query["code_challenge_method"] == "S256"
-    connected = await connector.finish_connect(
-        code="c", state=consent.state, realm_id=None, redirect_uri=CALLBACK
-    )
+    connected = await connector.finish_connect(code="c", state=consent.state, realm_id=None)
     assert connected.company_id == KESTREL
     [exchange, _] = world.server.seen
     assert "authorization" not in exchange.headers and exchange.form["client_id"] == "the-id"
@@ -193,16 +202,52 @@ async def test_scopes_that_were_not_granted_are_named(world: World) -> None:
     assert "accounting.contacts" not in connected.missing_scopes
 
 
+async def test_the_company_that_was_said_beforehand_needs_no_choice(world: World) -> None:
+    world.identity.granted = [(KESTREL, EVENT), (DEMO, EVENT)]
+    connector = world.connector()
+    consent = await connector.begin_connect(
+        name="demo", redirect_uri=CALLBACK, company_id=DEMO.upper()
+    )
+    connected = await connector.finish_connect(code="c", state=consent.state, realm_id=None)
+    assert connected.company_id == DEMO
+
+
+async def test_a_consent_without_a_refresh_token_scope_connects_nothing(world: World) -> None:
+    world.identity.scope = "accounting.contacts"
+    with pytest.raises(ConsentRefused, match="lacks offline_access"):
+        await world.consent()
+    assert await world.row("select count(*) from sqlsync.connection") == (0,)
+
+
+async def test_broad_scopes_of_older_apps_count_as_those_they_hold(world: World) -> None:
+    world.identity.scope = (
+        "offline_access accounting.transactions accounting.reports.read accounting.contacts"
+        " accounting.settings accounting.attachments"
+    )
+    await world.consent()
+    shown = await world.row(
+        "select scopes_missing, company_name, refresh_token_expires_at > now() + interval '59 days'"
+        " from sqlsync._sync_connection"
+    )
+    assert shown == (["accounting.budgets.read"], "8f2b", True)
+
+
 async def test_of_several_organisations_a_person_chooses(world: World) -> None:
     world.identity.granted = [(KESTREL, EVENT), (DEMO, EVENT)]
     with pytest.raises(CompanyChoice) as caught:
         await world.consent()
     assert {company_id for company_id, _ in caught.value.companies} == {KESTREL, DEMO}
     assert await world.row("select state, company_id from sqlsync.connection") == ("pending", None)
+    waiting = await world.connector().outcome(world.state)
+    assert waiting is not None and waiting.outcome is Outcome.CHOOSE
     with pytest.raises(ConfigError, match="does not cover"):
-        await world.connector().choose_company(name="kestrel", company_id="11111111-aaaa")
-    chosen = await world.connector().choose_company(name="kestrel", company_id=DEMO)
-    assert chosen.company_id == DEMO
+        await world.connector().choose_company(state=world.state, company_id="11111111-aaaa")
+    chosen = await world.connector().choose_company(state=world.state, company_id=DEMO)
+    assert (chosen.company_id, chosen.company_name) == (DEMO, "c4d5")
+    ended = await world.connector().outcome(world.state)
+    assert ended is not None and ended.outcome is Outcome.CONNECTED
+    with pytest.raises(ConsentRefused, match="nothing to choose"):
+        await world.connector().choose_company(state=world.state, company_id=KESTREL)
     assert await world.source(chosen.connection_id).access_token() == jwt(1)
 
 
@@ -226,8 +271,9 @@ async def test_connecting_again_takes_the_same_organisation_or_none(world: World
     assert await world.consent() == "kestrel"
     assert await world.row("select company_id from sqlsync.connection") == (KESTREL,)
     world.identity.granted = [(DEMO, EVENT)]
-    with pytest.raises(ConfigError, match="does not cover"):
+    with pytest.raises(ConfigError, match=f"does not cover 8f2b .{KESTREL}.. It covers: c4d5"):
         await world.consent()
+    assert await world.row("select state from sqlsync.connection") == ("connected",)
 
 
 async def test_a_token_for_another_organisation_connects_nothing(world: World) -> None:
@@ -285,6 +331,14 @@ async def test_disconnecting_gives_one_organisation_back_and_the_grant_with_the_
         "disconnected",
     )
     assert await world.row("select count(*) from sqlsync.token") == (0,)
+    app = App.from_settings(XeroSettings.model_validate({"api_url": world.server.url}))
+    directory = ProviderDirectory(
+        world.pool, world.vault, {"xero": load_catalog("xero")}, None, xero=app, http=world.http
+    )
+    with pytest.raises(NeedsReauth, match="kestrel is disconnected: reconnect needed") as caught:
+        await directory.for_schema("xero")
+    assert caught.value.sqlstate == "58000"
+    assert caught.value.hint == "Run: sqlsync connect xero --name kestrel"
     world.identity.granted = [(KESTREL, EVENT)]
     await world.consent()
     await world.connector().disconnect("kestrel")

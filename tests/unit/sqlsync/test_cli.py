@@ -29,8 +29,9 @@ def _empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         (["connect", "quickbooks"], "--name"),
         (["connect", "sage", "--name", "x"], "quickbooks or xero"),
         (["connect", "quickbooks", "--name", "x"], "simulate --quickbooks HOST:PORT"),
+        (["connect", "quickbooks", "--name", "x", "--refresh-token", "t"], "needs --company"),
+        (["disconnect"], "NAME"),
         (["connect", "xero", "--name", "x"], '[providers.xero] lacks environment = "production"'),
-        (["connect", "quickbooks", "--name", "x", "--company", "1"], "--refresh-token"),
         (["user", "add"], "name"),
         (["user", "add", "pg_evil"], "cannot be a user's name"),
         (["user", "add", "a b"], "cannot be a user's name"),
@@ -80,6 +81,7 @@ def test_help_lists_the_commands_and_without_a_command_it_is_shown(
     text = capsys.readouterr().out
     for command in (
         *("migrate", "connect", "up", "proxy", "worker", "web", "status", "backfill"),
+        "report",
         *("user", "simulate", "psql", "demo"),
     ):
         assert command in text
