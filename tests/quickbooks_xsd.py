@@ -196,7 +196,7 @@ def _is_reference(type: str) -> bool:
 def _reference(value: Any, where: str) -> Iterator[str]:
     if not isinstance(value, dict) or not set(value) <= {"value", "name", "type"}:
         yield f"{where}: {value!r} is no reference"
-    elif not isinstance(value.get("value"), str):
+    elif value and not isinstance(value.get("value"), str):  # {} is an empty element, as in XML
         yield f"{where}: the value of a reference is a text"
 
 
