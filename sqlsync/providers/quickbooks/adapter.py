@@ -45,7 +45,7 @@ from sqlsync.providers.base import (
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.limits import Limits
 from sqlsync.providers.messages import HttpRequest, HttpResponse
-from sqlsync.providers.quickbooks import paging, requests, responses, shapes
+from sqlsync.providers.quickbooks import paging, requests, responses, shapes, taxservice
 from sqlsync.providers.quickbooks.faults import NOT_FOUND, TITLE, About, bad_reference
 from sqlsync.providers.tokens import TokenSource
 
@@ -316,9 +316,23 @@ class QuickBooksProvider:
         except ProviderRefusal as refused:
             return refused
         try:
+            if requests.by_service(step):
+                return await self._made(step.spec, taxservice.code_id(envelope))
             return responses.single(envelope, step.spec)
         except ProviderFault as error:
             raise OutcomeUnknown(str(error)) from error
+
+    async def _made(self, spec: ObjectSpec, record_id: str) -> Record:
+        """What a service has made. Raises OutcomeUnknown: the same call again gives the same id."""
+        try:
+            record = await self.fetch(spec, record_id)
+        except SqlsyncError as error:
+            raise OutcomeUnknown(
+                f"[{TITLE}] {spec.title} `{record_id}` was made: {error}"
+            ) from error
+        if record is None:
+            raise OutcomeUnknown(f"[{TITLE}] {spec.title} `{record_id}` was made and is not there.")
+        return record
 
     async def _send_batch(self, steps: Sequence[tuple[int, Step]], key: str) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}

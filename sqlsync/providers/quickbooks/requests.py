@@ -15,6 +15,7 @@ from urllib.parse import quote
 from schema.model import ObjectSpec
 from sqlsync.providers.base import Step, StepKind
 from sqlsync.providers.messages import HttpRequest
+from sqlsync.providers.quickbooks import taxservice
 from sqlsync.providers.quickbooks.bodies import encode_json, step_body, void_params
 from sqlsync.providers.quickbooks.shapes import key_parts, wrapper
 
@@ -169,23 +170,31 @@ def cdc(company: Company, specs: Iterable[ObjectSpec], since: datetime) -> HttpR
 
 
 def can_batch(step: Step) -> bool:
-    """A batch knows create, update and delete. A void travels alone."""
-    return step.kind in _BATCH_OPERATION
+    """A batch knows create, update and delete of entities. A void travels alone."""
+    return step.kind in _BATCH_OPERATION and not by_service(step)
+
+
+def by_service(step: Step) -> bool:
+    """A record that is not posted itself: a service makes it and tells the id."""
+    return step.kind is StepKind.CREATE and step.spec.extra.get("create") == taxservice.RESOURCE
 
 
 def write(company: Company, step: Step, key: str) -> HttpRequest:
     """One step, on its own. Raises ProviderError where it cannot be said safely."""
     params: tuple[tuple[str, str], ...] = ()
-    if step.kind is StepKind.DELETE:
+    resource, body = step.spec.resource, step_body(step)
+    if by_service(step):
+        resource, body = taxservice.RESOURCE, taxservice.body(body)
+    elif step.kind is StepKind.DELETE:
         params = (("operation", "delete"),)
     elif step.kind is StepKind.VOID:
         params = void_params(step.spec)
     return HttpRequest(
         "POST",
-        company.url(step.spec.resource),
+        company.url(resource),
         (*params, ("requestid", key), ("minorversion", MINOR_VERSION)),
         _JSON_BODY,
-        encode_json(step_body(step)),
+        encode_json(body),
         changes=True,
     )
 

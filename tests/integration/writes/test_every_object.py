@@ -147,6 +147,15 @@ WRITES: dict[str, tuple[Columns, Columns]] = {
     "refund_receipt": ({**SOLD, "deposit_to_account_id": BANK}, {"private_note": "broken"}),
     "sales_receipt": (SOLD, {"payment_ref_num": "12"}),
     "tax_agency": ({"display_name": "Harbour Tax Office"}, {}),
+    "tax_code": (
+        {
+            "name": "Harbour",
+            "sales_tax_rate_list_tax_rate_detail": [
+                {"TaxRateName": "Harbour", "RateValue": Decimal("7.5"), "TaxAgencyId": "1"}
+            ],
+        },
+        {},
+    ),
     "term": ({"name": "Net 7", "due_days": 7}, {"due_days": 8}),
     "time_activity": (
         {"name_of": "Employee", "employee_id": EMPLOYEE, "hours": 2, "txn_date": "2026-03-02"},

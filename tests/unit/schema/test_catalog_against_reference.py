@@ -96,6 +96,16 @@ def fields_for(spec: ObjectSpec, entry: dict[str, Any]) -> list[FieldSpec]:
     return [among[path]]
 
 
+# TaxService makes the record, and takes these of its members.
+BY_SERVICE = {
+    "TaxCode": {
+        "Name",
+        "SalesTaxRateList.TaxRateDetail[]",
+        "PurchaseTaxRateList.TaxRateDetail[]",
+    }
+}
+
+
 def is_reference(spec: ObjectSpec, entry: dict[str, Any]) -> bool:
     return entry["type"] == "ref" or (spec.api_name, entry["name"]) in REFERENCES
 
@@ -103,6 +113,8 @@ def is_reference(spec: ObjectSpec, entry: dict[str, Any]) -> bool:
 def writable_of(spec: ObjectSpec, entry: dict[str, Any], *, read_only: bool) -> Writable:
     """Nothing of an object that can't be changed; nothing of what makes its key."""
     name = entry["name"]
+    if spec.api_name in BY_SERVICE:
+        return Writable.CREATE if name in BY_SERVICE[spec.api_name] else Writable.NEVER
     if (spec.api_name, name) in NOT_READ_ONLY or name.startswith("BudgetDetail[]."):
         read_only = False
     if read_only or name in spec.extra.get("key", "").split():
@@ -151,7 +163,8 @@ def test_every_field_of_the_reference_is_there(spec: ObjectSpec, reference: dict
         assert field.max_length == entry.get("max_length"), name
         assert list(field.enum) == entry.get("enum", []), name
         required = all(r is True for r in inherited(entry, entries, "required_on_create"))
-        assert field.required is required, name
+        by_service = (spec.api_name, name) == ("TaxCode", "Name")
+        assert field.required is (required or by_service), name
         assert field.filterable is bool(entry.get("filterable")), name
         target = entry.get("ref_to", "").replace("(project)", "")
         target = REFERENCES.get((spec.api_name, name), target)
@@ -207,6 +220,8 @@ def test_the_object_can_do_what_the_reference_says(
     can = set(facts["can"]) - {"cdc", "webhook"}
     if facts["deactivate_with_active_false"]:
         can.add("deactivate")
+    if spec.api_name in BY_SERVICE:
+        can.add("create")
     assert spec.operations == can
     if spec.api_name != "Entitlements":  # it has no address below the company's
         assert spec.resource == facts["resource"]
