@@ -19,7 +19,9 @@ from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
 from sqlsync.cli.doctor import doctor
 from sqlsync.cli.people import add_user, psql
+from sqlsync.cli.reports import report
 from sqlsync.cli.running import proxy, simulate, up, web, worker
+from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(verify)
+app.command()(report)
 app.command()(objects)
 app.command()(union)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
