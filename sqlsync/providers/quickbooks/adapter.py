@@ -35,6 +35,7 @@ from sqlsync.errors import (
 from sqlsync.providers.base import (
     Call,
     Changes,
+    Files,
     Outcome,
     Page,
     Record,
@@ -47,6 +48,7 @@ from sqlsync.providers.limits import Limits
 from sqlsync.providers.messages import HttpRequest, HttpResponse
 from sqlsync.providers.quickbooks import paging, requests, responses, shapes, taxservice
 from sqlsync.providers.quickbooks.faults import NOT_FOUND, TITLE, About, bad_reference
+from sqlsync.providers.quickbooks.files import QuickBooksFiles
 from sqlsync.providers.tokens import TokenSource
 
 CDC_LIMIT = 1000
@@ -90,6 +92,11 @@ class QuickBooksProvider:
         self._clock = clock
         self._company = requests.Company(api_url, realm_id)
         self._page_size = page_size
+
+    @property
+    def files(self) -> Files:
+        spec = self.catalog.by_table["attachable"]
+        return QuickBooksFiles(spec, self._company, self._exchange, self._http)
 
     # -- reading ----------------------------------------------------------------------------
 
