@@ -1,7 +1,7 @@
 """Reads the whole history of one object, page by page, into the mirror.
 
-The rows of a page and the cursor after it are one transaction, under the job's fence. So a
-reading that was killed goes on behind its last page, and at most that page is fetched twice.
+The next page is asked for when the one before is stored and the cursor has moved behind it.
+So a reading that was killed goes on behind its last page, and at most one is fetched twice.
 The watermark is the provider's clock from before the first page: what changes meanwhile is
 brought by the first poll.
 """
@@ -9,20 +9,23 @@ brought by the first poll.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from backfill.bookkeeping import database_time, lock_objects, on_cdc, postpone
+from backfill.bookkeeping import database_time, lock_objects, on_cdc
 from backfill.connections import Connection
 from backfill.fence import Fenced, Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
+from backfill.storing import store_page
 from backfill.windows import Gone, Suspicious, sweep_decision
 from schema.model import ObjectSpec
 from sqlsync.channels import POLL_CHANNEL
 from sqlsync.database import EngineConnection, class_row, sql
 from sqlsync.errors import SqlsyncError
-from sqlsync.mirror.ingest import BACKFILL, ingest
-from sqlsync.providers.base import Page, Provider
+from sqlsync.mirror.ingest import BACKFILL
+from sqlsync.providers.base import Provider
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +72,16 @@ async def read_history(
         async with engine.pool.connection() as session:
             fetched_at = await database_time(session)
         page = await provider.fetch_page(spec, cursor)
-        async with engine.pool.connection() as session, session.transaction():
-            await hold(session, owner)
-            # A crash of Postgres may lose this commit: rows and cursor together.
-            await session.execute("set local synchronous_commit = off")
-            result = await ingest(
-                session,
-                connection.schema_name,
-                spec,
-                page.items,
-                noticed_by=noticed_by,
-                fetched_at=fetched_at,
-                children=engine.options.children,
-            )
-            await postpone(session, connection, spec.table, result.skipped_ids, BACKFILL)
-            await _advance(session, connection, spec, reading, page, result.ids)
+        await store_page(
+            engine,
+            connection,
+            spec,
+            owner,
+            page.items,
+            noticed_by=noticed_by,
+            fetched_at=fetched_at,
+            finish=partial(_advance, connection, spec, reading, page.next_cursor),
+        )
         cursor, paged = page.next_cursor, page.next_cursor is None
     if reading.sweeping:
         await _sweep(engine, connection, provider, spec, owner, reading.number)
@@ -142,15 +140,15 @@ async def _begin(
 
 
 async def _advance(
-    session: EngineConnection,
     connection: Connection,
     spec: ObjectSpec,
     reading: _Reading,
-    page: Page,
-    ids: tuple[str, ...],
+    next_cursor: str | None,
+    session: EngineConnection,
+    ids: Sequence[str],
 ) -> None:
-    """Moves the cursor behind a page, in the page's transaction."""
-    last = page.next_cursor is None
+    """Moves the cursor behind a page, whose records are `ids`."""
+    last = next_cursor is None
     await lock_objects(session, connection, [spec.table])
     moved = await session.execute(
         "update sqlsync.reading set rows_seen = rows_seen + %s, paged = %s, failures = 0"
@@ -173,7 +171,7 @@ async def _advance(
             " error = null, next_run_at = null, updated_at = clock_timestamp()"
             " where object = %s",
         ),
-        [len(ids), len(ids), page.next_cursor, spec.table],
+        [len(ids), len(ids), next_cursor, spec.table],
     )
     if last and not reading.sweeping:
         await _finish(session, connection, spec)

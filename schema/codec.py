@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from schema.cells import ESCAPES, NULL_RAW, NULL_TEXT, Cells, NotPlain, join_texts
 from schema.model import ChildSpec, ColumnType, CustomFieldSpec, FieldSpec, ObjectSpec
-from schema.rows import child_rows_of, row_id, row_of
+from schema.rows import child_rows_of, record_id, row_id, row_of
 from schema.values import decode, holdable
 from sqlsync.errors import ProviderFault
 
@@ -82,6 +82,32 @@ class CopyEncoder:
         self._null_id = spec.null_id.encode() if spec.null_id else None
         self._id = texts.index("id")
         self._jsonb = _jsonb_columns(spec.fields) | {"raw"}
+        identity = Cells([], texts=[spec.by_column["id"].path])
+        self._decode_identity = msgspec.json.Decoder(identity.struct).decode
+        self._identity = identity.split
+
+    def by_id(self, items: Sequence[bytes]) -> tuple[dict[str, bytes], list[tuple[bytes, str]]]:
+        """(records by id: of one id twice the last; items that are no records, with the reason).
+
+        Reads no more than the id, so `rows` may still reject what is not JSON further on.
+        """
+        found: dict[str, bytes] = {}
+        rejected: list[tuple[bytes, str]] = []
+        for item in items:
+            try:
+                found[self._id_of(item)] = item
+            except ProviderFault as error:
+                rejected.append((item, error.message))
+        return found, rejected
+
+    def _id_of(self, item: bytes) -> str:
+        try:
+            key = self._identity(self._decode_identity(item))[4][0]
+        except _ODD:
+            key = None
+        if not key or key is NULL_TEXT or key == self.spec.null_id or not key.isprintable():
+            return record_id(self.spec, decode(holdable(item)))
+        return str(key)
 
     def rows(self, items: Sequence[bytes], *, children: bool = True) -> CopyRows:
         """The page's records as COPY text. children False: the child tables stay out."""

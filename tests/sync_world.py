@@ -47,7 +47,7 @@ CATALOGS = {"quickbooks": CATALOG}
 SCHEMA = "quickbooks"
 KEY = new_key()
 VERIFIER_TOKEN = "a token for tests"
-BRISK = {"tick_seconds": 0.2}
+BRISK = {"tick_seconds": 0.2, "reports": False}
 
 
 @dataclass

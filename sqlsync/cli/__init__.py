@@ -20,7 +20,9 @@ from sqlsync.cli.demo import demo
 from sqlsync.cli.doctor import doctor
 from sqlsync.cli.files import download, files, upload
 from sqlsync.cli.people import add_user, psql
+from sqlsync.cli.reports import report
 from sqlsync.cli.running import proxy, simulate, up, web, worker
+from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -41,6 +43,8 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(verify)
+app.command()(report)
 app.command()(objects)
 app.command()(union)
 app.command()(files)

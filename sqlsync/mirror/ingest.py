@@ -17,13 +17,13 @@ are left out. Looking at the rows locks the table against a change of its column
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from schema.codec import CopyRows, copy_encoder
+from schema.codec import copy_encoder
 from schema.model import ObjectSpec
-from schema.rows import record_row
 from sqlsync.database import EngineConnection, errors
 from sqlsync.mirror.columns import Shape
 from sqlsync.mirror.statements import IngestStatements, ingest_statements
@@ -31,6 +31,7 @@ from sqlsync.mirror.statements import IngestStatements, ingest_statements
 log = logging.getLogger(__name__)
 
 BACKFILL = "backfill"
+BLOCK_RECORDS = 50  # become COPY text at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ async def ingest(
     noticed_by: str,
     fetched_at: datetime | None = None,
     children: bool = True,
+    as_seen: Mapping[str, str | None] | None = None,
 ) -> IngestResult:
     """Mirrors the records whose JSON texts are `items`; of one id twice, the last one counts.
 
@@ -76,49 +78,49 @@ async def ingest(
     in `_sync_change`. fetched_at: by Postgres' clock, before the provider was asked; a record
     removed since then is not brought back by an older answer.
     children: False leaves the child tables alone.
+    as_seen: to repair: what is given was fetched after the mirror held these versions of its
+    rows (xmin; None: no row). A row that still is that version is overwritten whatever its own
+    columns say; one that is not is passed over.
     """
     if not items:
         return IngestResult()
-    whole, spec = spec, _last_shape(schema_name, spec)
-    encoder = copy_encoder(spec)
-    page = encoder.rows(items, children=children)
-    known = await _look(
-        connection, ingest_statements(schema_name, whole, children), page.ids, fetched_at
-    )
-    if (there := known.shape.narrow(whole)) is not spec:
-        _shapes[schema_name, id(whole)] = spec = there
-        encoder = copy_encoder(spec)
-        page = encoder.rows(items, children=children)
+    records, rejected = copy_encoder(spec).by_id(items)
+    whole = ingest_statements(schema_name, spec, children)
+    known = await _look(connection, whole, list(records), fetched_at)
+    spec = known.shape.narrow(spec)
     statements = ingest_statements(schema_name, spec, children)
-    result = IngestResult(
-        skipped_ids=tuple(sorted(known.skipped)),
-        ids=page.ids,
-        rejected=tuple(reason for _, reason in page.rejected),
-    )
-    for reason in result.rejected:
+    skipped = known.skipped
+    if as_seen is not None:
+        found = await connection.execute(statements.seen, {"ids": list(records)})
+        now: dict[str, str] = dict(await found.fetchall())
+        skipped |= {i for i in records if now.get(i) != as_seen.get(i)}
+    unwanted = skipped | known.removed
+    page = _Page(spec, {i: r for i, r in records.items() if i not in unwanted}, children)
+    inserted: Collection[str] = ()
+    updated: Collection[str] = ()
+    if (
+        noticed_by == BACKFILL
+        and not known.present
+        and await _load_fresh(connection, statements, page)
+    ):
+        inserted = page.ids
+    elif page.records:
+        upsert = statements.upsert if as_seen is None else statements.overwrite
+        changed = await _upsert(connection, statements, page, upsert)
+        inserted = [i for i in changed if i not in known.present]
+        updated = [i for i in changed if i in known.present]
+        if changed and noticed_by != BACKFILL:
+            await _log(connection, statements, inserted, updated, noticed_by)
+    reasons = [*(reason for _, reason in rejected), *page.rejected.values()]
+    for reason in reasons:
         log.warning("%s.%s: an item of a page is left out: %s", schema_name, spec.table, reason)
-    if unwanted := known.skipped | known.removed:
-        bad = {index for index, _ in page.rejected}
-        wanted = [
-            item
-            for index, item in enumerate(items)
-            if index not in bad and record_row(spec, item)["id"] not in unwanted
-        ]
-        page = encoder.rows(wanted, children=children)
-    if not page.ids:
-        return result
-    fresh = noticed_by == BACKFILL and not known.present
-    if fresh and await _load_fresh(connection, statements, page):
-        return replace(result, inserted=page.ids)
-    changed = await _upsert(connection, statements, page)
-    result = replace(
-        result,
-        inserted=tuple(i for i in changed if i not in known.present),
-        updated=tuple(i for i in changed if i in known.present),
+    return IngestResult(
+        tuple(inserted),
+        tuple(updated),
+        skipped_ids=tuple(sorted(skipped)),
+        ids=tuple(i for i in records if i not in page.rejected),
+        rejected=tuple(reasons),
     )
-    if changed and noticed_by != BACKFILL:
-        await _log(connection, statements, result, noticed_by)
-    return result
 
 
 async def remove(
@@ -146,15 +148,6 @@ async def remove(
     return RemoveResult(tuple(gone), tuple(sorted(known.skipped & known.present)))
 
 
-# By schema and object: the object as its tables held it when last looked at. A guess, so that
-# most pages are encoded once; each transaction looks again.
-_shapes: dict[tuple[str, int], ObjectSpec] = {}
-
-
-def _last_shape(schema_name: str, spec: ObjectSpec) -> ObjectSpec:
-    return _shapes.get((schema_name, id(spec)), spec)
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the database says about the ids of a page, before anything is written."""
@@ -171,7 +164,10 @@ async def _look(
     ids: Sequence[str],
     fetched_at: datetime | None,
 ) -> _Known:
-    found = await connection.execute(statements.look, {"ids": list(ids), "at": fetched_at})
+    # Planned each time: a plan kept from when the table was small would read all of it.
+    found = await connection.execute(
+        statements.look, {"ids": list(ids), "at": fetched_at}, prepare=False
+    )
     row = await found.fetchone()
     if row is None:
         raise AssertionError("a select of aggregates gives one row")
@@ -187,8 +183,38 @@ async def _look(
     )
 
 
+class _Page:
+    """The records to be stored, turned into COPY text block by block: Postgres reads one block
+    while the next is made, and a page is in memory once.
+    """
+
+    def __init__(self, spec: ObjectSpec, records: Mapping[str, bytes], children: bool) -> None:
+        self.records = records
+        self.rejected: dict[str, str] = {}  # id -> why the record turned out to be none
+        self._encoder = copy_encoder(spec)
+        self._children = children
+
+    @property
+    def ids(self) -> list[str]:
+        return [i for i in self.records if i not in self.rejected]
+
+    async def copy(self, connection: EngineConnection, statement: bytes) -> Mapping[str, bytes]:
+        """COPYs the records; returns the text of their child rows, by child table."""
+        ids = list(self.records)
+        below: dict[str, list[bytes]] = defaultdict(list)
+        async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for start in range(0, len(ids), BLOCK_RECORDS):
+                block = ids[start : start + BLOCK_RECORDS]
+                rows = self._encoder.rows([self.records[i] for i in block], children=self._children)
+                self.rejected |= {block[index]: reason for index, reason in rows.rejected}
+                await copy.write(rows.blob)
+                for table, blob in rows.children.items():
+                    below[table].append(blob)
+        return {table: b"".join(blobs) for table, blobs in below.items()}
+
+
 async def _load_fresh(
-    connection: EngineConnection, statements: IngestStatements, page: CopyRows
+    connection: EngineConnection, statements: IngestStatements, page: _Page
 ) -> bool:
     """COPY straight into the table, where no id of the page was mirrored a moment ago.
 
@@ -196,28 +222,28 @@ async def _load_fresh(
     """
     try:
         async with connection.transaction():
-            await _copy(connection, statements.copy_fresh, page.blob)
+            children = await page.copy(connection, statements.copy_fresh)
             for table, statement in statements.copy_fresh_children:
-                await _copy(connection, statement, page.children.get(table, b""))
+                await _copy(connection, statement, children.get(table, b""))
     except errors.UniqueViolation:
         return False
     return True
 
 
 async def _upsert(
-    connection: EngineConnection, statements: IngestStatements, page: CopyRows
+    connection: EngineConnection, statements: IngestStatements, page: _Page, upsert: bytes
 ) -> list[str]:
     """Returns the ids of the records that were newer, or new."""
     await connection.execute(statements.stage)
-    await _copy(connection, statements.copy_staged, page.blob)
-    rows = await (await connection.execute(statements.upsert)).fetchall()
+    children = await page.copy(connection, statements.copy_staged)
+    rows = await (await connection.execute(upsert)).fetchall()
     changed = [str(row[0]) for row in rows]
     if changed:
         for (table, copy), (clear, insert) in zip(
             statements.copy_staged_children, statements.replace_children, strict=True
         ):
             await connection.execute(clear, [changed])
-            if blob := page.children.get(table, b""):
+            if blob := children.get(table, b""):
                 await _copy(connection, copy, blob)
                 await connection.execute(insert, [changed])
     return changed
@@ -233,14 +259,10 @@ async def _copy(connection: EngineConnection, statement: bytes, blob: bytes) -> 
 async def _log(
     connection: EngineConnection,
     statements: IngestStatements,
-    result: IngestResult,
+    inserted: Collection[str],
+    updated: Collection[str],
     noticed_by: str,
 ) -> None:
     await connection.execute(
-        statements.log,
-        {
-            "inserted": list(result.inserted),
-            "updated": list(result.updated),
-            "by": noticed_by,
-        },
+        statements.log, {"inserted": list(inserted), "updated": list(updated), "by": noticed_by}
     )

@@ -16,8 +16,10 @@ from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Retype, find_drift
 from schema.model import Catalog, ObjectSpec
 from schema.narrow import chosen
 from schema.object_view import object_view_ddl
+from schema.report_ddl import report_bookkeeping_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.reports import install_reports
 from sqlsync.mirror.search_path import set_search_path
 
 _LOCK_KEY = 0x73716C_696E7374  # "sql", "inst"
@@ -65,12 +67,16 @@ async def install(
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
         kept = await _bring_up(connection, catalog, specs, off, drift, schema_name, connection_id)
+        reports_made = await install_reports(connection, catalog, schema_name, connection_id)
         path_set, warnings = await set_search_path(
             connection, schema_name, connection_id, is_new=is_new
         )
         warnings = [*kept, *warnings]
     return InstallReport(
-        tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
+        (*drift.tables_made, *reports_made),
+        tuple(drift.columns_added),
+        path_set,
+        tuple(warnings),
     )
 
 
@@ -131,7 +137,11 @@ async def _bring_up(
     connection_id: int,
 ) -> list[str]:
     """Returns warnings."""
-    bookkeeping = [*bookkeeping_ddl(schema_name), *object_view_ddl(catalog, schema_name)]
+    bookkeeping = [
+        *bookkeeping_ddl(schema_name),
+        *report_bookkeeping_ddl(schema_name),
+        *object_view_ddl(catalog, schema_name),
+    ]
     basis = sha256("".join(bookkeeping).encode()).hexdigest()
     hashes = {spec.table: sha256(f"{basis}{spec!r}".encode()).hexdigest() for spec in specs}
     applied = await connection.execute(

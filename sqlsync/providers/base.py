@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from schema.model import Catalog, ObjectSpec
+from schema.report_model import Report, ReportSpec
 from sqlsync.errors import ProviderError, ProviderRefusal
 
 
@@ -190,6 +191,14 @@ class Provider(Protocol):
 
         Raises OutcomeUnknown where the request went out and no answer came (send the same
         call again); raises another ProviderError only where nothing at all was done.
+        """
+        ...
+
+    async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
+        """Has a report computed. parameters: by our names, as `_sync_report` holds them.
+
+        Raises ProviderRefusal where the provider will not (the plan lacks it, a right or a
+        scope does, a parameter is wrong, it would be too big).
         """
         ...
 

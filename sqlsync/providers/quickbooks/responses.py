@@ -258,10 +258,10 @@ def upload_answer(envelope: Envelope, about: About) -> Record | Tombstone | Prov
 # -- pieces ---------------------------------------------------------------------------------
 
 
-def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
+def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -314,8 +314,13 @@ def _shape(body: bytes) -> str:
 
 
 def _time(members: Mapping[str, msgspec.Raw], response: HttpResponse) -> datetime:
-    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date."""
+    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date.
+
+    A report says its time in its `Header`.
+    """
     raw = members.get("time")
+    if raw is None and "Header" in members:
+        raw = (_members(members["Header"]) or {}).get("Time")
     if raw is not None:
         try:
             found = _utc(_instant.decode(raw))

@@ -7,10 +7,12 @@ and `writing` carry out what the engine asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from schema.model import Catalog, ObjectSpec
+from schema.report_model import Report, ReportSpec
 from sqlsync.providers.base import Call, Changes, Files, Outcome, Page, Record
 from sqlsync.providers.companies import Companies
 from sqlsync.providers.http import HttpClient
@@ -69,6 +71,9 @@ class XeroProvider:
 
     async def send(self, call: Call) -> list[Outcome]:
         return await self._writing.send(call)
+
+    async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
+        return await self._reading.report(spec, parameters)
 
     async def now(self) -> datetime:
         return await self._reading.now()

@@ -102,6 +102,8 @@ def test_copy_text_and_rows_are_the_same(spec: ObjectSpec, data: st.DataObject) 
     kinds = {f.column: f.type for f in spec.fields} | {"raw": ColumnType.JSONB}
     assert page.ids == tuple(rows)
     assert len(page.rejected) == rejected
+    by_id, no_records = encoder.by_id(items)
+    assert (tuple(by_id), len(no_records)) == (tuple(rows), rejected)
     assert read_back(page.blob, encoder.columns, kinds) == list(rows.values())
     for child in spec.children:
         kinds = {f.column: f.type for f in child.fields}
@@ -168,6 +170,20 @@ def test_of_one_record_twice_the_last_counts() -> None:
     assert page.blob.count(b"new") == 2  # the column, and raw
     assert b"old" not in page.blob
     assert len(page.children["invoice_line"].splitlines()) == 1
+
+
+def test_records_by_id_hold_the_last_of_each_and_what_is_none_apart() -> None:
+    items = [
+        b'{"Id":"1"}',
+        b"null",
+        b'{"Id":2}',
+        b'{"Id":"1","DocNumber":"new"}',
+        b'{"Id":"\\u0000"}',
+    ]
+    found, rejected = copy_encoder(INVOICE).by_id(items)
+    assert found == {"1": items[3], "2": items[2], "\ufffd": items[4]}
+    assert [item for item, _ in rejected] == [b"null"]
+    assert all(reason for _, reason in rejected)
 
 
 def test_child_tables_can_stay_out() -> None:
