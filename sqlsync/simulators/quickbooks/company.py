@@ -7,7 +7,7 @@ JSON body. A refusal is raised as Fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,8 @@ from sqlsync.simulators.quickbooks.files import Attachments, Sent
 from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
+from sqlsync.simulators.quickbooks.reports.catalog import reports
+from sqlsync.simulators.quickbooks.reports.desk import ReportDesk
 from sqlsync.simulators.quickbooks.select import select
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.taxservice import create_tax_code
@@ -67,6 +69,7 @@ class Company:
         self.books = books
         self.options = options
         self.clock = clock
+        self.desk = ReportDesk(books, options)
         self.files = Attachments(realm_id, options, clock)
         self.applied: list[Applied] = []
         self.on_change: Callable[[str, list[Change]], None] = lambda realm, changes: None
@@ -158,6 +161,12 @@ class Company:
             encode(docs),
             self._time(),
         )
+
+    def report(self, name: str, params: Mapping[str, str]) -> bytes | None:
+        """A report by the name in its address; None where there is none of that name."""
+        if name not in reports():
+            return None
+        return self.desk.answer(name, params, self.clock.now(), self.clock.today())
 
     def rate(self, source: str, day: str) -> bytes:
         """The exchange rate of a day, or the latest before it."""

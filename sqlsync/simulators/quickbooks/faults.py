@@ -62,6 +62,7 @@ MESSAGES: dict[str, str] = {
     "6430": "Invalid account type used",
     "6440": "Transaction Detail Information Required",
     "6540": "Deposited Transaction cannot be changed",
+    "10100": "Result set too large",
     "10000": "An application error has occurred while processing your request",
 }
 

@@ -76,6 +76,11 @@ class Options:
     cdc_too_old_code: str | None = "2190"  # None: answered with what the look-back holds
     cdc_inactive: str = "record"  # deactivated names come as "record" or as "tombstone"
 
+    # -- reports -----------------------------------------------------------------------------
+    report_cells_max: int = 400_000
+    report_too_large: str = "row"  # what is too much is cut off and a "row" says so | "fault"
+    reports_by_country: bool = False  # those of other countries are refused
+
     # -- webhooks ----------------------------------------------------------------------------
     webhook_format: str = "cloudevents"  # | "classic"
     webhook_content_type: str = "application/json"

@@ -224,6 +224,8 @@ class _Call:
             return PlainTextResponse(company.download(self.parts[-1]))
         if self.parts == ["taxservice", "taxcode"] and self.request.method == "POST":
             return company.tax_service(self.body, self.params.get("requestid"))
+        if first == "reports" and self.request.method == "GET" and len(self.parts) == 2:
+            return company.report(self.parts[1], self.params)
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None
