@@ -74,8 +74,8 @@ def test_an_object_that_is_off_takes_no_write_and_catches_up(
     admin.execute("update _sync_object set enabled = false where name = 'Vendor'")
     calls = len(stack.simulator.applied())
     for statement in (
-        "update vendor set notes = 'x' where id = '1'",
-        "update vendor set notes = 'x' where id = 'nobody'",
+        "update vendor set acct_num = 'x' where id = '1'",
+        "update vendor set acct_num = 'x' where id = 'nobody'",
         "insert into vendor (display_name) values ('x')",
     ):
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
