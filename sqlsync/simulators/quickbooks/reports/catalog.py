@@ -49,6 +49,7 @@ _MAKERS: dict[str, Callable[[Run], Made]] = {
     "TransactionListByVendor": lists.transactions_by_vendor,
     "TransactionListWithSplits": lists.transactions_with_splits,
     "TrialBalance": statements.trial_balance,
+    "TrialBalanceFR": statements.trial_balance,  # the same report's name in France
     "VendorBalance": balances.vendor_balance,
     "VendorBalanceDetail": balances.vendor_balance_detail,
     "VendorExpenses": sales.vendor_expenses,
