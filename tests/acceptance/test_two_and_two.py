@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from acceptance.product import VERIFIER, command, engine_environment
 
+from schema.loader import load_catalog
 from sqlsync.app.connecting import connect_company
 from sqlsync.app.databases import prepare
 from sqlsync.cli.background import background
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test has the house made
 
 XERO_KEY = "acceptance-webhook-key"
 NAMES = ("books", "branch", "kestrel", "demo_nz")  # of the connections and of their schemas
-OBJECTS = ("account", "customer", "invoice", "contact", "journal", "organisation")
+OBJECTS = ("account", "customer", "invoice", "contact", "currency", "journal", "organisation")
 # An insert and an update of one text, of QuickBooks and of Xero.
 _FIRST_CUSTOMER = "(select min(id) from {schema}.customer where active)"
 _FIRST_CONTACT = "(select min(id) from {schema}.contact where contact_status = 'ACTIVE')"
@@ -147,6 +148,10 @@ def house(
                     " where object <> all(%s)".encode(),
                     [list(OBJECTS)],
                 )
+                admin.execute(
+                    f"update {name}._sync_object set enabled = false"
+                    " where kind = 'report' and enabled".encode()
+                )
         with background("up", child_command("up", None), environment) as services:
             with connect(direct) as database:
                 password = set_up_user(database, "two_and_two", write=True)
@@ -236,6 +241,16 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
         ("update kestrel.journal set source_type = 'x'", "55000", "journals"),
         ("delete from kestrel.organisation", "55000", "organisation"),
         ("truncate kestrel.contact", "0A000", "TRUNCATE"),
+        ("delete from kestrel.balance_sheet", "55000", "balance_sheet"),
+    ]
+    refusals += [
+        (
+            f"insert into kestrel.{spec.table} default values",
+            "55000",
+            f"create {spec.title.lower()}",
+        )
+        for spec in load_catalog("xero").objects
+        if spec.enabled and not spec.can("create")
     ]
     with psycopg.connect(house.url, autocommit=True) as connection:
         for statement, sqlstate, word in refusals:
@@ -244,9 +259,11 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
             diag = refused.value.diag
             assert diag.sqlstate == sqlstate, (statement, str(refused.value))
             assert word in (diag.message_primary or ""), str(refused.value)
-            if sqlstate != "0A000":
+            if sqlstate != "0A000" and word != "balance_sheet":
                 assert (diag.message_primary or "").startswith("[Xero] ")
-        assert connection.execute("select 1").fetchone() == (1,)
+        taken_code = "insert into kestrel.currency (code) select code from kestrel.currency"
+        done = connection.execute(f"{taken_code} on conflict (code) do nothing".encode())
+        assert done.rowcount == 0
     assert len(house.xero.applied()) == calls
     ours = house.value("select name from kestrel.contact where id = %s", one)
     assert ours == taken
