@@ -18,6 +18,7 @@ from sqlsync.cli.choosing import objects, union
 from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
 from sqlsync.cli.doctor import doctor
+from sqlsync.cli.files import download, files, upload
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.reports import report
 from sqlsync.cli.running import proxy, simulate, up, web, worker
@@ -46,6 +47,9 @@ app.command()(verify)
 app.command()(report)
 app.command()(objects)
 app.command()(union)
+app.command()(files)
+app.command()(upload)
+app.command()(download)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
 user.command("add")(add_user)
 app.add_typer(user, name="user")

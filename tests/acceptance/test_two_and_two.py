@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -165,6 +166,39 @@ def house(
             books.webhooks(f"{web}/quickbooks", VERIFIER)
             xero.webhooks(f"{web}/xero", XERO_KEY)
             yield found
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "entity", "key"), [("books", "Invoice", "Id"), ("kestrel", "Invoice", "InvoiceID")]
+)
+def test_a_file_goes_up_and_comes_down_again(
+    house: House, tmp_path: Path, name: str, entity: str, key: str
+) -> None:
+    twin = house.xero if name == "kestrel" else house.quickbooks
+    record_id = min(r[key] for r in twin.records(entity, house.companies[name]))
+    sent = tmp_path / "receipt.pdf"
+    sent.write_bytes(bytes(range(256)) * 300)
+    where = (name, "invoice", record_id)
+    done = command(house.environment, "upload", *where, str(sent))
+    assert done.returncode == 0, done.stderr
+    [listed] = json.loads(command(house.environment, "files", *where, "--json").stdout)
+    assert (listed["id"], listed["size"]) == (done.stdout.strip(), 76800)
+    for target, code in ((tmp_path / "back.pdf", 0), (tmp_path / "back.pdf", 2)):
+        done = command(house.environment, "download", *where, "--to", str(target))
+        assert done.returncode == code, done.stderr
+        assert target.read_bytes() == sent.read_bytes()
+    assert "is there already" in done.stderr
+    for wrong, words in (
+        (("upload", *where, str(tmp_path / "none.pdf")), "cannot be read"),
+        (("upload", name, "nothing", "1", str(sent)), "has no table"),
+        (("download", *where, "other.pdf"), "no file 'other.pdf'"),
+    ):
+        done = command(house.environment, *wrong)
+        assert done.returncode in (1, 2)
+        assert words in done.stderr
 
 
 # -- writing to Xero -------------------------------------------------------------------------------

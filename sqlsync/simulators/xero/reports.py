@@ -1,7 +1,8 @@
 """Reports, computed from the journals and the open documents. Rows and cells of text.
 
-Accrual figures: `paymentsOnly` is taken and changes nothing. Titles and labels follow the
-standard layout of the reference's samples.
+`paymentsOnly` asks for the cash basis; a tracking category makes a column of each of its options.
+Titles and labels follow the standard layout of the reference's samples, so `standardLayout`
+changes nothing.
 Source: reference, "Reports"; objects.yaml, `reports`.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlsync.simulators.xero import problems
 from sqlsync.simulators.xero.calls import Call
 from sqlsync.simulators.xero.desk import MONTHS, long_day
+from sqlsync.simulators.xero.figures import Figures
 from sqlsync.simulators.xero.problems import validation
 from sqlsync.simulators.xero.reports_aged import aged
 from sqlsync.simulators.xero.reports_rows import Rows, cell, header, row, section, text
@@ -35,6 +37,7 @@ NAMES = {
     "ProfitAndLoss": "Profit and Loss",
     "TrialBalance": "Trial Balance",
 }
+_ON_CASH = ("BalanceSheet", "ProfitAndLoss", "TrialBalance")
 _INCOME = ("REVENUE", "SALES", "OTHERINCOME")
 _COSTS = ("DIRECTCOSTS",)
 _EXPENSES = ("EXPENSE", "OVERHEADS", "DEPRECIATN")
@@ -75,6 +78,7 @@ def report(organisation: Organisation, call: Call) -> Doc:
 
 
 Span = tuple[date, date]
+Column = tuple[Figures, date | None, date]
 
 
 class _Figures:
@@ -84,6 +88,8 @@ class _Figures:
         self.organisation = organisation
         self.ledger = organisation.ledger
         self.call = call
+        self.paid_only = False
+        self.base = self.figures()
         self.today = organisation.today().date()
         accounts = organisation.books.table("Accounts")
         self.accounts = sorted(accounts.docs(), key=lambda pair: pair[1].get("Code", ""))
@@ -91,6 +97,10 @@ class _Figures:
     def make(self, name: str) -> tuple[list[str], Rows]:
         if name.startswith("Aged"):
             return aged(self.organisation, self.call, is_sale="Receivables" in name)
+        if name in _ON_CASH:
+            self.paid_only = self.flag("paymentsOnly")
+            self.flag("standardLayout")
+            self.base = self.figures()
         makers = {
             "BalanceSheet": self.balance_sheet,
             "BankSummary": self.bank_summary,
@@ -100,6 +110,16 @@ class _Figures:
             "TrialBalance": self.trial_balance,
         }
         return makers[name]()
+
+    def figures(self, *options: str, none_of: Iterable[str] = ()) -> Figures:
+        """Those tracked to the options, on the basis that was asked for."""
+        return Figures(
+            self.organisation.books,
+            self.ledger,
+            paid_only=self.paid_only,
+            options=options,
+            none_of=frozenset(none_of),
+        )
 
     # -- parameters ---------------------------------------------------------------------------
 
@@ -112,11 +132,40 @@ class _Figures:
             raise validation([], f"{name} is not a valid date.")
         return found
 
+    def flag(self, name: str) -> bool:
+        sent = self.call.params.get(name.lower(), "false").lower()
+        if sent not in ("true", "false"):
+            raise validation([], f"{name} must be true or false.")
+        return sent == "true"
+
+    def category(self, name: str) -> tuple[str, Doc] | None:
+        """The tracking category a parameter names. Raises where there is none of that id."""
+        sent = self.call.params.get(name.lower(), "")
+        if not sent:
+            return None
+        found = self.organisation.books.row("TrackingCategories", sent.lower())
+        if found is None:
+            raise validation([], f"{name} could not be found.")
+        return found.id, self.organisation.books.table("TrackingCategories").doc(found)
+
+    def options(self, *names: str) -> tuple[str, ...]:
+        """The tracking options that parameters name. Raises for one that is none."""
+        sent = [self.call.params.get(name.lower(), "").lower() for name in names]
+        known = {
+            option["TrackingOptionID"]
+            for _, doc in self.organisation.books.table("TrackingCategories").docs()
+            for option in doc["Options"]
+        }
+        for name, value in zip(names, sent, strict=True):
+            if value and value not in known:
+                raise validation([], f"{name} could not be found.")
+        return tuple(value for value in sent if value)
+
     def spans(self, first: date, last: date) -> list[Span]:
         """The period asked for and the ones before it."""
         sent = self.call.params.get("periods", "0")
         if not sent.isdigit() or int(sent) > 12:
-            raise validation([], "periods must be between 1 and 11.")
+            raise validation([], "periods must be between 1 and 12.")
         months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(
             self.call.params.get("timeframe", "MONTH").upper()
         )
@@ -131,30 +180,42 @@ class _Figures:
         return found
 
     def year_start(self, day: date) -> date:
-        return date(day.year if day.month >= 4 else day.year - 1, 4, 1)
+        """The first day of the financial year, which the organisation's settings end."""
+        books = self.organisation.books
+        settings = next((doc for _, doc in books.table("Organisation").docs()), {})
+        month, last = settings["FinancialYearEndMonth"], settings["FinancialYearEndDay"]
+        ends = [
+            date(year, month, min(last, monthrange(year, month)[1]))
+            for year in (day.year - 2, day.year - 1, day.year)
+        ]
+        return max(end for end in ends if end < day) + timedelta(days=1)
 
     # -- figures ------------------------------------------------------------------------------
 
     def of(self, kinds: Iterable[str]) -> list[tuple[Row, Doc]]:
         return [pair for pair in self.accounts if pair[1]["Type"] in kinds]
 
-    def moved(self, kinds: Iterable[str], span: Span, sign: int) -> Decimal:
-        return total(sign * self.ledger.balance(r.id, *span) for r, _ in self.of(kinds))
+    def moved(
+        self, kinds: Iterable[str], span: Span, sign: int, of: Figures | None = None
+    ) -> Decimal:
+        figures = of or self.base
+        return total(sign * figures.balance(r.id, *span) for r, _ in self.of(kinds))
 
-    def at(self, kinds: Iterable[str], day: date, sign: int) -> Decimal:
-        return total(sign * self.ledger.balance(r.id, None, day) for r, _ in self.of(kinds))
+    def at(self, kinds: Iterable[str], day: date, sign: int, of: Figures | None = None) -> Decimal:
+        figures = of or self.base
+        return total(sign * figures.balance(r.id, None, day) for r, _ in self.of(kinds))
 
-    def profit(self, span: Span) -> Decimal:
-        return self.moved((*_INCOME, *_COSTS, *_EXPENSES), span, -1)
+    def profit(self, span: Span, of: Figures | None = None) -> Decimal:
+        return self.moved((*_INCOME, *_COSTS, *_EXPENSES), span, -1, of)
 
     def block(
-        self, title: str, kinds: Iterable[str], columns: list[tuple[date | None, date]], sign: int
+        self, title: str, kinds: Iterable[str], columns: list[Column], sign: int
     ) -> tuple[Doc, list[Decimal]]:
         """A section with a row for each account that has figures, and its sums."""
         rows: Rows = []
         sums = [ZERO for _ in columns]
         for account, doc in self.of(kinds):
-            figures = [sign * self.ledger.balance(account.id, *column) for column in columns]
+            figures = [sign * of.balance(account.id, start, end) for of, start, end in columns]
             if not any(figures):
                 continue
             sums = [a + b for a, b in zip(sums, figures, strict=True)]
@@ -172,28 +233,48 @@ class _Figures:
         last = self.day("toDate", month_end(self.today))
         if (last - first).days > 365 or last < first:
             raise validation([], "The dates must be at most 365 days apart.")
-        spans = self.spans(first, last)
-        columns: list[tuple[date | None, date]] = list(spans)
+        titles, columns = self._profit_columns(first, last)
         income, earned = self.block("Income", _INCOME, columns, -1)
         costs, cost = self.block("Less Cost of Sales", _COSTS, columns, 1)
         gross = [a - b for a, b in zip(earned, cost, strict=True)]
         spent, spending = self.block("Less Operating Expenses", _EXPENSES, columns, 1)
         net = [a - b for a, b in zip(gross, spending, strict=True)]
         rows = [
-            header("", *(short_day(end) for _, end in spans)),
+            header("", *titles),
             income,
             costs,
             section("", [row(cell("Gross Profit"), *(cell(text(g)) for g in gross))]),
             spent,
             section("", [row(cell("Net Profit"), *(cell(text(n)) for n in net))]),
         ]
-        titles = ["Profit & Loss", self.organisation.name, f"{long_day(first)} to {long_day(last)}"]
-        return titles, rows
+        span = f"{long_day(first)} to {long_day(last)}"
+        return ["Profit & Loss", self.organisation.name, span], rows
+
+    def _profit_columns(self, first: date, last: date) -> tuple[list[str], list[Column]]:
+        """Periods; or each option of a tracking category, what has none, and the total."""
+        others = self.options("trackingOptionID2")
+        self.category("trackingCategoryID2")
+        one = self.options("trackingOptionID")
+        category = self.category("trackingCategoryID")
+        if category is None or one:
+            of = self.figures(*one, *others)
+            spans = self.spans(first, last)
+            return [short_day(end) for _, end in spans], [(of, *span) for span in spans]
+        named = {
+            option["TrackingOptionID"]: option["Name"]
+            for option in category[1]["Options"]
+            if option["Status"] != "DELETED"
+        }
+        columns: list[Column] = [(self.figures(option, *others), first, last) for option in named]
+        columns.append((self.figures(*others, none_of=named), first, last))
+        columns.append((self.figures(*others), first, last))
+        return [*named.values(), "Unassigned", "Total"], columns
 
     def balance_sheet(self) -> tuple[list[str], Rows]:
         day = month_end(self.day("date", self.today))
         days = [end for _, end in self.spans(day.replace(day=1), day)]
-        columns: list[tuple[date | None, date]] = [(None, end) for end in days]
+        self.base = self.figures(*self.options("trackingOptionID1", "trackingOptionID2"))
+        columns: list[Column] = [(self.base, None, end) for end in days]
         rows: Rows = [header("", *(short_day(end) for end in days)), section("Assets", [])]
         assets = [ZERO for _ in days]
         for title, kinds in (
@@ -253,8 +334,8 @@ class _Figures:
                 if doc["Class"] != kind:
                     continue
                 flows = kind in ("REVENUE", "EXPENSE")
-                now = self.ledger.balance(account.id, *month)
-                ytd = self.ledger.balance(account.id, year[0] if flows else None, day)
+                now = self.base.balance(account.id, *month)
+                ytd = self.base.balance(account.id, year[0] if flows else None, day)
                 if doc.get("SystemAccount") == "RETAINEDEARNINGS":
                     ytd -= self.profit((date.min, self.year_start(day) - timedelta(days=1)))
                 if not now and not ytd:
