@@ -21,6 +21,7 @@ from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hol
 from backfill.options import Engine
 from backfill.polling import poll_changes
 from backfill.reading import read_history
+from backfill.reports import compute_report, report_failed
 from backfill.schedule import retry_delay
 from sqlsync.channels import WORK_CHANNEL
 from sqlsync.database import connect, errors, sql
@@ -44,6 +45,7 @@ REFUSED_WAIT_SECONDS = 3600.0  # a refusal stays one until somebody changes some
 
 HISTORY_QUEUE = "history"
 PROMPT_QUEUE = "prompt"
+REPORT_QUEUE = "report"  # one of its own: a report takes minutes, and a poll must not wait
 ENGINE = "engine"  # key of the Engine in a job's additional context
 
 
@@ -63,6 +65,7 @@ def job_app(url: str, *, connections: int = 4) -> App:
     app.task(name="backfill", queue=HISTORY_QUEUE, pass_context=True)(_backfill)
     app.task(name="fill", queue=HISTORY_QUEUE, pass_context=True)(_fill)
     app.task(name="poll", queue=PROMPT_QUEUE, pass_context=True)(_poll)
+    app.task(name="report", queue=REPORT_QUEUE, pass_context=True)(_report)
     app.task(name="reap", queue=PROMPT_QUEUE, pass_context=True)(_reap)
     return app
 
@@ -105,6 +108,19 @@ async def enqueue_poll(app: App, connection_id: int) -> bool:
     return await _enqueue(
         app, "poll", f"poll:{connection_id}", priority=0, connection_id=connection_id
     )
+
+
+async def enqueue_report(app: App, connection_id: int, run_id: int, *, place: int = 0) -> bool:
+    """False where the same run waits already. place: among those enqueued together."""
+    key = report_key(connection_id, run_id)
+    return await _enqueue(
+        app, "report", key, priority=-place, connection_id=connection_id, run_id=run_id
+    )
+
+
+def report_key(connection_id: int, run_id: int) -> str:
+    """The lock of a report's job."""
+    return f"report:{connection_id}:{run_id}"
 
 
 async def enqueue_reap(app: App) -> bool:
@@ -156,6 +172,31 @@ async def _backfill(context: JobContext, connection_id: int, table: str) -> None
         if not isinstance(error, SqlsyncError):
             log.exception("%s: reading its history failed", where)
         await _failed(engine, connection, table, error, owner)
+    async with engine.pool.connection() as session:
+        await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
+
+
+async def _report(context: JobContext, connection_id: int, run_id: int) -> None:
+    engine: Engine = context.additional_context[ENGINE]
+    connection = await _active(engine, connection_id)
+    if connection is None:
+        return
+    owner = _owner(context)
+    try:
+        provider = await _provider(engine, connection)
+        if provider is not None:
+            await compute_report(engine, connection, provider, run_id, owner)
+    except Fenced as error:
+        log.info("%s: %s", connection.name, error)
+    except _EXPECTED as error:
+        if isinstance(error, NeedsReauth):
+            await needs_reauth(engine, connection, error)
+        elif not isinstance(error, SqlsyncError):
+            log.exception("%s: report %d failed", connection.name, run_id)
+        try:
+            await report_failed(engine, connection, run_id, error, owner)
+        except Fenced:
+            return  # another worker computes it
     async with engine.pool.connection() as session:
         await session.execute("select pg_notify(%s, '')", [WORK_CHANNEL])
 

@@ -1,4 +1,4 @@
-"""How long what is over is kept: writes in the journal, changes, webhook deliveries.
+"""How long what is over is kept: writes in the journal, changes, webhook deliveries, reports.
 
 Only what is finished goes, in small steps, so that nobody waits for a long delete: a write
 that is open, and one that a person must look at, stays for good.
@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from backfill.connections import Connection, all_connections
 from backfill.options import SyncOptions
+from backfill.reports import forget_old_reports
 from sqlsync.database import EngineConnection, sql
 from sqlsync.writes.transitions import OPEN_SQL, State
 
@@ -52,6 +53,8 @@ async def prune(session: EngineConnection, options: SyncOptions) -> int:
             gone += await _prune_journal(session, connection, options.keep_writes)
         if options.keep_changes is not None:
             gone += await _prune_changes(session, connection, options.keep_changes)
+        if options.keep_reports is not None:
+            gone += await forget_old_reports(session, connection, options.keep_reports)
     return gone
 
 

@@ -18,10 +18,20 @@ from procrastinate import App
 from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
-from backfill.jobs import enqueue_backfill, enqueue_fill, enqueue_poll, enqueue_reap
+from backfill.grants import keep_grants
+from backfill.jobs import (
+    enqueue_backfill,
+    enqueue_fill,
+    enqueue_poll,
+    enqueue_reap,
+    enqueue_report,
+    report_key,
+)
 from backfill.keeping import prune
 from backfill.options import Engine
 from backfill.outage import Outage
+from backfill.report_schedule import reports_due
+from backfill.reports import report_runs
 from backfill.schedule import (
     ObjectState,
     backfills_due,
@@ -128,6 +138,7 @@ class Leader:
                 state = await self._settle_state(session, connection, rows)
                 await self._histories(connection, rows, busy)
                 await self._rereads(session, connection, rows)
+                await self._reports(session, connection, rows, state, busy)
                 if state is not None:
                     self._pace(connection, rows)
         for gone in set(self._known) - {c.id for c in connections}:
@@ -196,6 +207,27 @@ class Leader:
         if due:
             async with session.transaction():
                 await want_history(session, connection, due)
+
+    async def _reports(
+        self,
+        session: EngineConnection,
+        connection: Connection,
+        rows: list[ObjectRow],
+        state: str,
+        busy: set[str],
+    ) -> None:
+        """Enqueues what is due of the reports, or was asked for."""
+        options = self._engine.options
+        due = reports_due(
+            await report_runs(session, connection),
+            _now(),
+            options.report_pace,
+            live=options.reports and state == "live",
+            last_change=max((r.last_change_at for r in rows if r.last_change_at), default=None),
+        )
+        wanted = [run_id for run_id in due if report_key(connection.id, run_id) not in busy]
+        for place, run_id in enumerate(wanted):
+            await enqueue_report(self._app, connection.id, run_id, place=place)
 
     def _pace(self, connection: Connection, rows: list[ObjectRow]) -> None:
         """Keeps the connection's regular poll at the interval its activity calls for."""
@@ -272,6 +304,7 @@ class Leader:
                 gone = await prune(session, self._engine.options)
             if gone:
                 log.info("%d old rows of the bookkeeping were deleted", gone)
+            await keep_grants(self._engine)
         except Exception as error:
             if not self._outage.met(error.__cause__ or error):
                 log.exception("Old rows of the bookkeeping could not be deleted")

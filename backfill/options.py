@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from backfill.report_schedule import ReportPace
 from backfill.schedule import Pace
 from schema.model import Catalog
 from sqlsync.database import EnginePool
 from sqlsync.providers.base import Provider
 
 DEFAULT_PACE = Pace()
+DEFAULT_REPORT_PACE = ReportPace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class SyncOptions:
     keep_writes: timedelta | None = timedelta(days=90)  # finished ones; None: for ever
     keep_changes: timedelta | None = timedelta(days=365)  # `_sync_change`; None: for ever
     keep_failed_jobs: timedelta = timedelta(days=7)
+    reports: bool = True  # False: only those that somebody asks for
+    report_jobs: int = 2  # reports at once in this process
+    report_pace: ReportPace = DEFAULT_REPORT_PACE
+    keep_reports: timedelta | None = timedelta(days=400)  # that nobody asks for again; None: all
     stop_within_seconds: float = 30.0  # for pages under way, after SIGTERM
 
 

@@ -16,7 +16,14 @@ from procrastinate import App, JobContext
 from procrastinate.worker import Worker
 
 from backfill.inbox import drain_inbox, drain_refetch
-from backfill.jobs import ENGINE, HISTORY_QUEUE, PROMPT_QUEUE, WORKER_LOCK_CLASS, job_app
+from backfill.jobs import (
+    ENGINE,
+    HISTORY_QUEUE,
+    PROMPT_QUEUE,
+    REPORT_QUEUE,
+    WORKER_LOCK_CLASS,
+    job_app,
+)
 from backfill.leader import LEASE_SECONDS, Leader, announce, take_lead
 from backfill.options import Engine
 from backfill.outage import Outage
@@ -40,7 +47,9 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
     everything waits for it and goes on.
     """
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # ours catch all
+    # Each failed attempt to connect, of each pool: the outage is told by Outage.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     options = engine.options
     app = job_app(engine.url, connections=4)
     async with app.open_async():
@@ -48,6 +57,7 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
         duties: list[Awaitable[None]] = [
             process.work(HISTORY_QUEUE, options.histories),
             process.work(PROMPT_QUEUE, options.concurrency),
+            process.work(REPORT_QUEUE, options.report_jobs),
             process.be_present(),
             process.listen(),
             process.refetch(),

@@ -7,16 +7,13 @@ of all files are reported together, in one CatalogError.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from schema.model import (
     Catalog,
@@ -29,7 +26,10 @@ from schema.model import (
     OtherSpec,
     Writable,
 )
-from schema.naming import NAME_BYTES, parent_column_name
+from schema.naming import parent_column_name
+from schema.reader import REQUIRED, SNAKE, Reader
+from schema.report_loader import read_reports
+from schema.report_model import ReportSpec
 from sqlsync.errors import CatalogError
 
 OPERATIONS = {
@@ -52,12 +52,6 @@ _EXTRA = (
 _RESERVED_CHILD = ("id", "position")
 _VERSIONS = ("sync_token", "updated_at")  # the first of these columns tells which is newer
 
-_SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*")
-
-_REQUIRED = object()
-_E = TypeVar("_E", bound=StrEnum)
-
 
 def load_catalog(provider: str) -> Catalog:
     """The catalog that comes with sqlsync for `provider` ("quickbooks"). Read once."""
@@ -67,7 +61,7 @@ def load_catalog(provider: str) -> Catalog:
 @cache
 def _packaged(provider: str) -> Catalog:
     folder = files("schema").joinpath("catalog", provider)
-    if not _SNAKE.fullmatch(provider) or not folder.is_dir():
+    if not SNAKE.fullmatch(provider) or not folder.is_dir():
         raise CatalogError(f"there is no catalog for provider {provider!r}")
     return _load(provider, folder)
 
@@ -91,31 +85,34 @@ def _load(provider: str, folder: Traversable) -> Catalog:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             faults.append(f"{provider}/{name}: not valid TOML: {error}")
 
-    facts = _Reader(f"{provider}/_provider.toml", tables.pop("_provider.toml", {}), faults)
+    reports_file = Reader(f"{provider}/_reports.toml", tables.pop("_reports.toml", {}), faults)
+    reports = read_reports(provider, reports_file)
+    facts = Reader(f"{provider}/_provider.toml", tables.pop("_provider.toml", {}), faults)
     title = facts.text("title") if facts.data or not faults else ""
     null_id = facts.text("null_id", default=None)
     elsewhere = facts.names("elsewhere")
-    others = tuple(_other(r) for r in facts.tables("other"))
+    others = (*(_other(r) for r in facts.tables("other")), *(_listed(r) for r in reports))
     facts.unique("other", (o.name for o in others))
     facts.close()
 
     specs: list[ObjectSpec] = []
     for name, data in tables.items():
         before = len(faults)
-        spec = _object(provider, name, _Reader(f"{provider}/{name}", data, faults), null_id)
+        spec = _object(provider, name, Reader(f"{provider}/{name}", data, faults), null_id)
         if len(faults) == before:
             specs.append(spec)
+    _check_reports(provider, reports, specs, {*elsewhere, *(n[:-5] for n in tables)}, faults)
     _check_together(provider, specs, {*elsewhere, *(n[:-5] for n in tables)}, faults)
     if faults:
         raise CatalogError("\n".join(faults))
     objects = tuple(sorted(specs, key=lambda s: (s.rank, s.table)))
-    return Catalog(provider, title, objects, others)
+    return Catalog(provider, title, objects, others, reports)
 
 
-def _other(reader: _Reader) -> OtherSpec:
+def _other(reader: Reader) -> OtherSpec:
     other = OtherSpec(
         name=reader.text("name"),
-        kind=reader.one_of("kind", ("report", "operation")),
+        kind=reader.one_of("kind", ("operation",)),
         endpoint=reader.text("endpoint"),
         note=reader.text("note"),
         table=reader.name("table", default=None),
@@ -124,7 +121,31 @@ def _other(reader: _Reader) -> OtherSpec:
     return other
 
 
-def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None) -> ObjectSpec:
+def _listed(report: ReportSpec) -> OtherSpec:
+    """A report among the names of the reference."""
+    return OtherSpec(report.name, "report", report.endpoint, report.comment, report.table)
+
+
+def _check_reports(
+    provider: str,
+    reports: Iterable[ReportSpec],
+    specs: Iterable[ObjectSpec],
+    known: set[str],
+    faults: list[str],
+) -> None:
+    where = f"{provider}/_reports.toml"
+    tables = {t for s in specs for t in (s.table, *(c.table for c in s.children))}
+    for report in reports:
+        if report.table in tables:
+            faults.append(f"{where}: report[{report.name}]: {report.table!r} is a table already")
+        faults.extend(
+            f"{where}: parameter.{p.name}.references: there is no object {p.references!r}"
+            for p in report.parameters
+            if p.references is not None and p.references not in known
+        )
+
+
+def _object(provider: str, file_name: str, reader: Reader, null_id: str | None) -> ObjectSpec:
     table = reader.name("table")
     if table and f"{table}.toml" != file_name:
         reader.fault("table", f"{table!r} is not the file's name")
@@ -147,7 +168,7 @@ def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None)
         title=reader.text("title"),
         kind=reader.one_of("kind", _KINDS),
         comment=reader.text("comment"),
-        operations=frozenset(reader.texts("operations", among=OPERATIONS, default=_REQUIRED)),
+        operations=frozenset(reader.texts("operations", among=OPERATIONS, default=REQUIRED)),
         delete_means=reader.member("delete_means", DeleteMeans),
         fields=fields,
         custom_fields=custom_fields,
@@ -161,13 +182,13 @@ def _object(provider: str, file_name: str, reader: _Reader, null_id: str | None)
         version_column=next((c for c in _VERSIONS if c in columns), None),
         null_id=null_id,
         enabled=reader.boolean("enabled", default=True),
-        extra=reader.extra(),
+        extra=_extra(reader),
     )
     reader.close()
     return spec
 
 
-def _fields(reader: _Reader) -> tuple[FieldSpec, ...]:
+def _fields(reader: Reader) -> tuple[FieldSpec, ...]:
     readers = reader.tables("fields", required=True)
     fields = tuple(_field(r) for r in readers)
     reader.unique("fields", (f.column for f in fields))
@@ -180,7 +201,7 @@ def _fields(reader: _Reader) -> tuple[FieldSpec, ...]:
     return fields
 
 
-def _field(reader: _Reader) -> FieldSpec:
+def _field(reader: Reader) -> FieldSpec:
     column = reader.name("column")
     reader.where = f"{reader.where.rpartition('[')[0]}[{column or '?'}]"
     field = FieldSpec(
@@ -199,8 +220,8 @@ def _field(reader: _Reader) -> FieldSpec:
     return field
 
 
-def _custom_field(reader: _Reader, columns: Iterable[str]) -> CustomFieldSpec:
-    match = reader.take("match", dict, _REQUIRED)
+def _custom_field(reader: Reader, columns: Iterable[str]) -> CustomFieldSpec:
+    match = reader.take("match", dict, REQUIRED)
     if match is None or len(match) != 1 or not all(isinstance(v, str) for v in match.values()):
         reader.fault("match", 'is one member with its text: { DefinitionId = "1" }')
         match = {"": ""}
@@ -218,7 +239,7 @@ def _custom_field(reader: _Reader, columns: Iterable[str]) -> CustomFieldSpec:
     return field
 
 
-def _child(reader: _Reader, parent: str, parent_fields: Iterable[FieldSpec]) -> ChildSpec:
+def _child(reader: Reader, parent: str, parent_fields: Iterable[FieldSpec]) -> ChildSpec:
     table = reader.name("table")
     reader.where = f"{reader.where.rpartition('[')[0]}[{table or '?'}]"
     path = reader.path("path")
@@ -265,135 +286,8 @@ def _check_together(
         )
 
 
-@dataclass
-class _Reader:
-    """One table of a file; takes keys out by kind and reports what is wrong with them."""
-
-    file: str
-    data: dict[str, Any]
-    faults: list[str]
-    where: str = ""
-
-    def fault(self, key: str, text: str) -> None:
-        place = f"{self.where}.{key}" if self.where else key
-        self.faults.append(f"{self.file}: {place}: {text}")
-
-    def take(self, key: str, kind: type, default: Any) -> Any:
-        """The value, taken out; None (and a fault) where it is missing or of another kind."""
-        if key not in self.data:
-            if default is _REQUIRED:
-                self.fault(key, "is missing")
-                return None
-            return default
-        value = self.data.pop(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            kinds = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
-            self.fault(key, f"must be {kinds.get(kind, 'a table')}, not {value!r}")
-            return None if default is _REQUIRED else default
-        return value
-
-    def close(self) -> None:
-        for key in self.data:
-            self.fault(key, "the key is unknown")
-
-    def text(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self.take(key, str, default)
-        if value is not None and not value.strip():
-            self.fault(key, "is empty")
-        return "" if value is None and default is _REQUIRED else value
-
-    def name(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self.text(key, default)
-        if value and (not _SNAKE.fullmatch(value) or len(value) > NAME_BYTES):
-            self.fault(key, f"{value!r} is not snake_case of at most {NAME_BYTES} characters")
-        return value
-
-    def path(self, key: str) -> tuple[str, ...]:
-        value = self.text(key)
-        if value and not _PATH.fullmatch(value):
-            self.fault(key, f"{value!r} is not member names joined by dots")
-        return tuple(value.split(".")) if value else ()
-
-    def integer(self, key: str, default: Any = _REQUIRED) -> int | None:
-        value: int | None = self.take(key, int, default)
-        if value is not None and value < 1:
-            self.fault(key, f"must be at least 1, not {value}")
-        return value
-
-    def boolean(self, key: str, *, default: bool = False) -> bool:
-        return bool(self.take(key, bool, default))
-
-    def texts(
-        self,
-        key: str,
-        *,
-        among: Iterable[str] | None = None,
-        default: Any = (),
-        empty: bool = True,
-    ) -> tuple[str, ...]:
-        given = key in self.data
-        values = self.take(key, list, default) or []
-        if given and not values and not empty:
-            self.fault(key, "is empty")
-        texts = tuple(v for v in values if isinstance(v, str) and v)
-        if len(texts) != len(values):
-            self.fault(key, "must hold texts that are not empty, and nothing else")
-        if len(set(texts)) != len(texts):
-            self.fault(key, "holds a text twice")
-        if among is not None:
-            for text in sorted(set(texts) - set(among)):
-                self.fault(key, f"{text!r} is unknown here")
-        return texts
-
-    def names(self, key: str) -> tuple[str, ...]:
-        texts = self.texts(key)
-        for text in texts:
-            if not _SNAKE.fullmatch(text):
-                self.fault(key, f"{text!r} is not snake_case")
-        return texts
-
-    def one_of(self, key: str, values: Iterable[str], default: Any = _REQUIRED) -> Any:
-        value = self.text(key, default)
-        if value and value not in values:
-            self.fault(key, f"{value!r} is not one of {', '.join(values)}")
-        return value
-
-    def member(self, key: str, kind: type[_E], default: _E | None = None) -> _E:
-        """The member of an enum; its first one where there is a fault."""
-        value = self.text(key, _REQUIRED if default is None else default.value)
-        try:
-            return kind(value)
-        except ValueError:
-            if value:
-                self.fault(key, f"{value!r} is not one of {', '.join(kind)}")
-            return next(iter(kind))
-
-    def tables(self, key: str, *, required: bool = False) -> list[_Reader]:
-        """A list of tables, each with a reader of its own."""
-        rows = self.take(key, list, _REQUIRED if required else [])
-        if rows is None:
-            return []
-        if required and not rows:
-            self.fault(key, "is empty")
-        prefix = f"{self.where}.{key}" if self.where else key
-        readers = []
-        for number, row in enumerate(rows, start=1):
-            if isinstance(row, dict):
-                readers.append(_Reader(self.file, dict(row), self.faults, f"{prefix}[{number}]"))
-            else:
-                self.fault(key, f"entry {number} must be a table, not {row!r}")
-        return readers
-
-    def extra(self) -> Mapping[str, str]:
-        data = dict(self.take("extra", dict, {}))
-        reader = _Reader(self.file, data, self.faults, "extra")
-        extra = {key: reader.text(key) for key in _EXTRA if key in data}
-        reader.close()
-        return extra
-
-    def unique(self, key: str, names: Iterable[str], *, taken: Iterable[str] = ()) -> None:
-        seen = set(taken)
-        for name in names:
-            if name and name in seen:
-                self.fault(key, f"{name!r} is there twice")
-            seen.add(name)
+def _extra(reader: Reader) -> Mapping[str, str]:
+    inner = reader.table("extra")
+    extra = {key: inner.text(key) for key in _EXTRA if key in inner.data}
+    inner.close()
+    return extra

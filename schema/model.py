@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schema.report_model import ReportSpec
 
 
 class ColumnType(StrEnum):
@@ -172,6 +176,7 @@ class Catalog:
     title: str  # "QuickBooks": the name in brackets of error messages
     objects: tuple[ObjectSpec, ...]
     others: tuple[OtherSpec, ...] = ()
+    reports: tuple[ReportSpec, ...] = ()
 
     @cached_property
     def by_table(self) -> dict[str, ObjectSpec]:
@@ -180,6 +185,10 @@ class Catalog:
     @cached_property
     def by_api_name(self) -> dict[str, ObjectSpec]:
         return {o.api_name.lower(): o for o in self.objects}
+
+    @cached_property
+    def by_report(self) -> dict[str, ReportSpec]:
+        return {report.name: report for report in self.reports}
 
     @cached_property
     def by_any_table(self) -> dict[str, tuple[ObjectSpec, ChildSpec | None]]:

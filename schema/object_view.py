@@ -23,6 +23,7 @@ COLUMNS = (
     ("webhook", "text"),
     ("report", "text"),
     ("note", "text"),
+    ("function", "text"),
 )
 
 
@@ -40,17 +41,21 @@ def object_view_ddl(catalog: Catalog, schema_name: str) -> list[str]:
         for row in object_rows(catalog)
     )
     names = ", ".join(name for name, _ in COLUMNS)
+    # The columns stay in their order, for what is built on the view: new ones come last.
+    known = ", ".join(f"o.{name}" for name, _ in COLUMNS[:13])
     comment = f"Every name of the reference of {catalog.title}: what it is here"
     return [
         f"""create or replace view {view} as
-select o.*, c.state, c.error, case when c.object is not null then not exists (
-    select from sqlsync.off f join sqlsync.connection k on k.id = f.connection_id
-    where k.schema_name = {literal(schema_name)} and f.table_name = o.table_name
-    and f.column_name = '') end as enabled
+select {known}, coalesce(c.state, r.state) as state, coalesce(c.error, r.error) as error,
+    case when coalesce(c.object, r.report) is not null then not exists (
+        select from sqlsync.off f join sqlsync.connection k on k.id = f.connection_id
+        where k.schema_name = {literal(schema_name)} and f.table_name = o.table_name
+        and f.column_name = '') end as enabled, o.function
 from (values
 {values}
 ) o ({names})
-left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name""",
+left join {quote(schema_name)}._sync_cdc c on c.object = o.table_name
+left join {quote(schema_name)}._sync_report r on r.report = o.name and r.is_default""",
         f"""create or replace trigger chosen instead of update on {view}
     for each row execute function sqlsync.object_chosen()""",
         f"comment on view {view} is {literal(comment)}",
@@ -75,6 +80,7 @@ def _entity(spec: ObjectSpec) -> dict[str, object]:
         "webhook": spec.webhook,
         "report": None,
         "note": spec.comment,
+        "function": None,
     }
 
 
@@ -88,11 +94,12 @@ def _other(other: OtherSpec) -> dict[str, object]:
         "updatable": False,
         "deletable": False,
         "delete_means": None,
-        "operations": [],
+        "operations": ["read"] if other.kind == "report" else [],
         "change_feed": "none",
         "webhook": None,
         "report": other.endpoint if other.kind == "report" else None,
         "note": other.note,
+        "function": other.table if other.kind == "report" else None,
     }
 
 

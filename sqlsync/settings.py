@@ -113,8 +113,14 @@ class SyncSettings(_Section):
     child_tables: bool = True  # invoice_line and the like are kept
     histories: int = Field(default=4, ge=1, le=64)  # backfills at once in one worker process
     concurrency: int = Field(default=8, ge=1, le=256)  # other jobs at once in one worker process
+    reports: bool = True  # False: reports are computed only when somebody asks
+    report_hours: float = Field(default=24.0, gt=0, le=8760)  # how old one may become by itself
+    report_after_change_minutes: float = Field(
+        default=60.0, ge=0, le=525600
+    )  # how old one may become where records changed since; 0: that makes no difference
     keep_writes_days: int = Field(default=90, ge=0)  # finished ones in _sync_write; 0: for ever
     keep_changes_days: int = Field(default=365, ge=0)  # rows of _sync_change; 0: for ever
+    keep_reports_days: int = Field(default=400, ge=0)  # asked for once; 0: for ever
 
 
 class _ProviderSettings(_Section):

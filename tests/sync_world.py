@@ -47,7 +47,7 @@ CATALOGS = {"quickbooks": CATALOG}
 SCHEMA = "quickbooks"
 KEY = new_key()
 VERIFIER_TOKEN = "a token for tests"
-BRISK = {"tick_seconds": 0.2}
+BRISK = {"tick_seconds": 0.2, "reports": False}
 
 
 @dataclass
@@ -300,7 +300,7 @@ async def worker_process(world: World, **options: Any) -> AsyncIterator[WorkerPr
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 20)
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
         assert line == b"ready\n"
         yield WorkerProcess(process)
     finally:

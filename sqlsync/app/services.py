@@ -103,8 +103,10 @@ def run_worker(settings: Settings, url: str, on_ready: OnReady) -> None:
 def sync_options(settings: Settings) -> SyncOptions:
     """What the settings say, in the worker's words."""
     from backfill.options import SyncOptions
+    from backfill.report_schedule import ReportPace
     from backfill.schedule import Pace
 
+    minutes = settings.sync.report_after_change_minutes
     active = timedelta(seconds=settings.sync.poll_active_seconds)
     steps = tuple(
         (quiet, active if not quiet else max(active, every)) for quiet, every in Pace().steps
@@ -117,6 +119,12 @@ def sync_options(settings: Settings) -> SyncOptions:
         keep_writes=_days(settings.sync.keep_writes_days),
         keep_changes=_days(settings.sync.keep_changes_days),
         pace=Pace(steps=steps),
+        reports=settings.sync.reports,
+        report_pace=ReportPace(
+            every=timedelta(hours=settings.sync.report_hours),
+            after_change=timedelta(minutes=minutes) if minutes else None,
+        ),
+        keep_reports=_days(settings.sync.keep_reports_days),
     )
 
 

@@ -16,8 +16,10 @@ from schema.drift import ACTUAL_QUERY, ActualTable, Drift, Retype, find_drift
 from schema.model import Catalog, ObjectSpec
 from schema.narrow import chosen
 from schema.object_view import object_view_ddl
+from schema.report_ddl import report_bookkeeping_ddl
 from sqlsync.database import EngineConnection, errors, sql
 from sqlsync.errors import ConfigError
+from sqlsync.mirror.reports import install_reports
 from sqlsync.mirror.search_path import set_search_path
 
 _LOCK_KEY = 0x73716C_696E7374  # "sql", "inst"
@@ -65,12 +67,16 @@ async def install(
                 hint="Rename it or drop it, or give the connection a schema of its own.",
             )
         kept = await _bring_up(connection, catalog, specs, off, drift, schema_name, connection_id)
+        reports_made = await install_reports(connection, catalog, schema_name, connection_id)
         path_set, warnings = await set_search_path(
             connection, schema_name, connection_id, is_new=is_new
         )
         warnings = [*kept, *warnings]
     return InstallReport(
-        tuple(drift.tables_made), tuple(drift.columns_added), path_set, tuple(warnings)
+        (*drift.tables_made, *reports_made),
+        tuple(drift.columns_added),
+        path_set,
+        tuple(warnings),
     )
 
 
@@ -131,7 +137,11 @@ async def _bring_up(
     connection_id: int,
 ) -> list[str]:
     """Returns warnings."""
-    bookkeeping = [*bookkeeping_ddl(schema_name), *object_view_ddl(catalog, schema_name)]
+    bookkeeping = [
+        *bookkeeping_ddl(schema_name),
+        *report_bookkeeping_ddl(schema_name),
+        *object_view_ddl(catalog, schema_name),
+    ]
     basis = sha256("".join(bookkeeping).encode()).hexdigest()
     hashes = {spec.table: sha256(f"{basis}{spec!r}".encode()).hexdigest() for spec in specs}
     applied = await connection.execute(
@@ -147,7 +157,7 @@ async def _bring_up(
     fills = [(fill.plan.name, fill.columns) for fill in drift.fills]
     warnings = []
     for retype in drift.retypes:
-        problem = await _retype(connection, retype, schema_name)
+        problem = await _retype(connection, retype, schema_name, connection_id)
         if problem is None:
             fills.append((retype.plan.name, (retype.column.name,)))
         else:
@@ -179,11 +189,25 @@ async def _bring_up(
     return warnings
 
 
-async def _retype(connection: EngineConnection, retype: Retype, schema_name: str) -> str | None:
+async def _retype(
+    connection: EngineConnection, retype: Retype, schema_name: str, connection_id: int
+) -> str | None:
     """Gives the column the catalog's type. Returns why not, where something stands on it."""
     try:
         async with connection.transaction():
+            # Our own union views let go of the column for a moment, and keep its type.
+            place = [connection_id, retype.plan.name, retype.column.name]
+            await connection.execute("insert into sqlsync.off values (%s, %s, %s)", place)
+            unions = "select sqlsync.refresh_unions(%s, %s)"
+            provider = [retype.plan.spec.provider, retype.plan.name]
+            await connection.execute(unions, provider)
             await connection.execute(retype.statement(schema_name).encode())
+            await connection.execute(
+                "delete from sqlsync.off where connection_id = %s and table_name = %s"
+                " and column_name = %s",
+                place,
+            )
+            await connection.execute(unions, provider)
     except errors.Error as error:
         uses = await _row(
             connection,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from schema.model import Catalog, ObjectSpec
+from schema.report_model import Report, ReportSpec
 from sqlsync.errors import ProviderError, ProviderRefusal
 
 
@@ -112,6 +113,50 @@ class Call:
 Outcome = Record | Tombstone | ProviderError
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that hangs on a record: its name, its kind (MIME), its bytes."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+class Files(Protocol):
+    """The files of records. What is told of them are records of an object of its own.
+
+    Methods raise as Provider's do.
+    """
+
+    spec: ObjectSpec  # that object: attachable, attachment
+
+    async def of(self, spec: ObjectSpec, record_id: str, name: str | None = None) -> list[Record]:
+        """The files of a record, or those of that name. Raises Unsupported where the provider
+        finds files by their name alone and none is given."""
+        ...
+
+    async def upload(
+        self,
+        spec: ObjectSpec,
+        record_id: str,
+        file: File,
+        *,
+        key: str,
+        note: str | None = None,
+        public: bool = False,
+    ) -> Record:
+        """Hangs a file on a record. key: of the request, at most 36 characters.
+
+        public: the customer gets it with the document. Raises OutcomeUnknown where no answer
+        came and the file is not found either.
+        """
+        ...
+
+    async def download(self, record: Record) -> File:
+        """The bytes of a file. Raises NotFound."""
+        ...
+
+
 class Provider(Protocol):
     """One accounting system, for one connection (a QuickBooks realm, a Xero tenant).
 
@@ -149,6 +194,19 @@ class Provider(Protocol):
         """
         ...
 
+    async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
+        """Has a report computed. parameters: by our names, as `_sync_report` holds them.
+
+        Raises ProviderRefusal where the provider will not (the plan lacks it, a right or a
+        scope does, a parameter is wrong, it would be too big).
+        """
+        ...
+
     async def now(self) -> datetime:
         """The provider's clock."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """The files of its records."""
         ...

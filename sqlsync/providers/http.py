@@ -138,14 +138,13 @@ class HttpClient:
         )
 
     async def _body(self, response: httpx.Response, request: HttpRequest, where: str) -> bytes:
+        largest = request.largest_answer or self._max_body_bytes
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.aiter_bytes():
             size += len(chunk)
-            if size > self._max_body_bytes:
-                raise _no_answer(
-                    request, where, f"the answer is larger than {self._max_body_bytes} bytes"
-                )
+            if size > largest:
+                raise _no_answer(request, where, f"the answer is larger than {largest} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
 

@@ -227,7 +227,7 @@ class _Planner:
                     continue
                 check_writable(place, field, creating=True)
                 check_value(place, field, value)
-            check_required(place, child.fields, new)
+            check_required(place, child.fields, new, new)
             return
         assert old is not None
         if not same(old.get(child.parent_column), new.get(child.parent_column)):
@@ -269,7 +269,7 @@ class _Planner:
         fields = self._fields(place, given, {})
         new_children = self._lists(place, group, given, {}, fields)
         listed = {c.list_column: list_at(fields, c) or None for c in spec.children}
-        check_required(place, spec.fields, given | listed)
+        check_required(place, spec.fields, given | listed, change.new)
         step = Step(StepKind.CREATE, spec, fields)
         return self._planned(group, step, change.new, new_children, group.record_id)
 

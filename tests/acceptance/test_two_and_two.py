@@ -7,6 +7,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +32,19 @@ pytestmark = pytest.mark.timeout(300)  # the first test has the house made
 XERO_KEY = "acceptance-webhook-key"
 NAMES = ("books", "branch", "kestrel", "demo_nz")  # of the connections and of their schemas
 OBJECTS = ("account", "customer", "invoice", "contact", "journal", "organisation")
+# An insert and an update of one text, of QuickBooks and of Xero.
+_FIRST_CUSTOMER = "(select min(id) from {schema}.customer where active)"
+_FIRST_CONTACT = "(select min(id) from {schema}.contact where contact_status = 'ACTIVE')"
+WRITES = (
+    (
+        "insert into {schema}.customer (display_name) values (%s)",
+        "update {schema}.customer set notes = %s where id = " + _FIRST_CUSTOMER,
+    ),
+    (
+        "insert into {schema}.contact (name) values (%s)",
+        "update {schema}.contact set first_name = %s where id = " + _FIRST_CONTACT,
+    ),
+)
 LINES = [
     {"Description": "Roasting class", "Quantity": 2, "UnitAmount": 120.5, "AccountCode": "200"},
     {"Description": "Beans", "Quantity": 1, "UnitAmount": 9.99, "AccountCode": "200"},
@@ -66,6 +81,26 @@ class House:
         """(id, name) of a Xero organisation's contacts, as it holds them."""
         held = self.xero.records("contact", self.companies[name])
         return [(c["ContactID"], c["Name"]) for c in held if c["ContactStatus"] == "ACTIVE"]
+
+    def held(self, name: str) -> list[tuple[Any, ...]]:
+        """The customers or contacts of a company, as the provider holds them."""
+        company = self.companies[name]
+        if company in self.xero.tenants:
+            members = ("ContactID", "Name", "FirstName", "ContactStatus")
+            records = self.xero.records("contact", company)
+        else:
+            members = ("Id", "DisplayName", "Notes", "Active")
+            records = self.quickbooks.records("Customer", company)
+        return sorted(tuple(record.get(member) for member in members) for record in records)
+
+    def mirrored(self, name: str) -> list[tuple[Any, ...]]:
+        """The same of its tables."""
+        columns, table = ("id, name, first_name, contact_status", "contact")
+        if self.companies[name] in self.quickbooks.realms:
+            columns, table = ("id, display_name, notes, active", "customer")
+        with psycopg.connect(self.direct) as connection:
+            rows = connection.execute(f"select {columns} from {name}.{table}".encode())
+            return sorted(rows.fetchall())
 
     def standing(self) -> Any:
         return self.value(
@@ -126,6 +161,39 @@ def house(
             books.webhooks(f"{web}/quickbooks", VERIFIER)
             xero.webhooks(f"{web}/xero", XERO_KEY)
             yield found
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "entity", "key"), [("books", "Invoice", "Id"), ("kestrel", "Invoice", "InvoiceID")]
+)
+def test_a_file_goes_up_and_comes_down_again(
+    house: House, tmp_path: Path, name: str, entity: str, key: str
+) -> None:
+    twin = house.xero if name == "kestrel" else house.quickbooks
+    record_id = min(r[key] for r in twin.records(entity, house.companies[name]))
+    sent = tmp_path / "receipt.pdf"
+    sent.write_bytes(bytes(range(256)) * 300)
+    where = (name, "invoice", record_id)
+    done = command(house.environment, "upload", *where, str(sent))
+    assert done.returncode == 0, done.stderr
+    [listed] = json.loads(command(house.environment, "files", *where, "--json").stdout)
+    assert (listed["id"], listed["size"]) == (done.stdout.strip(), 76800)
+    for target, code in ((tmp_path / "back.pdf", 0), (tmp_path / "back.pdf", 2)):
+        done = command(house.environment, "download", *where, "--to", str(target))
+        assert done.returncode == code, done.stderr
+        assert target.read_bytes() == sent.read_bytes()
+    assert "is there already" in done.stderr
+    for wrong, words in (
+        (("upload", *where, str(tmp_path / "none.pdf")), "cannot be read"),
+        (("upload", name, "nothing", "1", str(sent)), "has no table"),
+        (("download", *where, "other.pdf"), "no file 'other.pdf'"),
+    ):
+        done = command(house.environment, *wrong)
+        assert done.returncode in (1, 2)
+        assert words in done.stderr
 
 
 # -- writing to Xero -------------------------------------------------------------------------------
@@ -302,6 +370,41 @@ def test_a_change_in_a_company_arrives_by_webhook_in_its_own_tables_alone(house:
     assert house.xero.status()["webhooks"]["intent"] == "ok"
 
 
+def test_nothing_of_one_company_is_ever_in_the_tables_of_another(house: House) -> None:
+    """Random transactions over all four, kept and rolled back, and changes by others between."""
+    seed = uuid4().int % 1_000_000
+    print(f"seed {seed}")
+    random = Random(seed)
+    with psycopg.connect(house.url) as connection:
+        for step in range(24):
+            company = random.choice(NAMES)
+            if random.random() < 0.3:
+                changes_elsewhere(house, f"{company} {step}")[company]()
+                continue
+            try:
+                for number in range(random.randint(1, 3)):
+                    company = random.choice(NAMES)
+                    text = f"{company} {seed} {step}.{number}"
+                    statement = random.choice(WRITES[company in ("kestrel", "demo_nz")])
+                    connection.execute(statement.format(schema=company).encode(), [text])
+            except psycopg.errors.SerializationFailure:  # somebody else changed that very field
+                connection.rollback()
+            else:
+                random.choice((connection.commit, connection.rollback))()
+    for name in NAMES:
+        wanted = house.held(name)
+        deadline = time.monotonic() + 30
+        while (found := house.mirrored(name)) != wanted:
+            assert time.monotonic() < deadline, (name, set(found) ^ set(wanted))
+            time.sleep(0.1)
+            wanted = house.held(name)
+        for other in NAMES:
+            strange = [row for row in found if other != name and f"{other} {seed}" in str(row)]
+            assert strange == [], (name, other)
+    open_writes = "select count(*) from sqlsync.journal where state not in ('mirrored', 'undone')"
+    assert house.value(f"{open_writes} and state <> 'refused'") == 0
+
+
 def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> None:
     gone: dict[str, Simulator | XeroSimulator] = {"branch": house.quickbooks, "demo_nz": house.xero}
     for name, simulator in gone.items():
@@ -309,17 +412,12 @@ def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> 
         simulator.expire_tokens()
     with psycopg.connect(house.url, autocommit=True) as connection:
         for name, first_name in zip(NAMES, (False, False, True, True), strict=True):
-            table, column = ("contact", "first_name") if first_name else ("customer", "notes")
-            active = "contact_status = 'ACTIVE'" if first_name else "active"
-            statement = (
-                f"update {name}.{table} set {column} = 'goes on' where id ="
-                f" (select min(id) from {name}.{table} where {active})"
-            ).encode()
+            statement = WRITES[first_name][1].format(schema=name).encode()
             if name not in gone:
-                assert connection.execute(statement).rowcount == 1
+                assert connection.execute(statement, ["goes on"]).rowcount == 1
                 continue
             with pytest.raises(psycopg.Error) as refused:
-                connection.execute(statement)
+                connection.execute(statement, ["nobody hears"])
             assert refused.value.diag.sqlstate == "58000"
             assert "sqlsync connect" in (refused.value.diag.message_hint or "")
             counted = connection.execute(f"select count(*) > 0 from {name}.invoice".encode())

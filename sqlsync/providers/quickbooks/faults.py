@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from schema.model import ObjectSpec
+from schema.report_model import ReportSpec
 from sqlsync.errors import (
     BadReference,
     DuplicateValue,
@@ -66,16 +67,19 @@ class About:
     """What a request was about: the words of the error it may meet.
 
     changes: it would have changed something, so that a failure inside QuickBooks leaves its
-    outcome unknown.
+    outcome unknown. report: it asked for one, and not for records.
     """
 
     spec: ObjectSpec | None = None
     record_id: str | None = None
     creates: bool = False
     changes: bool = False
+    report: ReportSpec | None = None
 
     @property
     def subject(self) -> str:
+        if self.report is not None:
+            return f"[{TITLE}] {self.report.name}"
         if self.spec is None:
             return f"[{TITLE}]"
         if self.record_id is None:

@@ -248,13 +248,20 @@ def _item(
         return OutcomeUnknown(str(error), trace_id=trace_id)
 
 
+def upload_answer(envelope: Envelope, about: About) -> Record | Tombstone | ProviderError:
+    """The outcome of an upload of one file; a refusal stands inside a good answer."""
+    items = _list(envelope.members.get("AttachableResponse"), "AttachableResponse")
+    members = _object(items[0], "AttachableResponse") if items else {}
+    return _item(members, about, None)
+
+
 # -- pieces ---------------------------------------------------------------------------------
 
 
-def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
+def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -307,8 +314,13 @@ def _shape(body: bytes) -> str:
 
 
 def _time(members: Mapping[str, msgspec.Raw], response: HttpResponse) -> datetime:
-    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date."""
+    """The provider's clock: the envelope's `time` (ISO, or epoch milliseconds), else Date.
+
+    A report says its time in its `Header`.
+    """
     raw = members.get("time")
+    if raw is None and "Header" in members:
+        raw = (_members(members["Header"]) or {}).get("Time")
     if raw is not None:
         try:
             found = _utc(_instant.decode(raw))

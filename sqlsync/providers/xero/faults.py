@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from schema.model import ObjectSpec
+from schema.report_model import ReportSpec
 from sqlsync.errors import (
     BadReference,
     DuplicateValue,
@@ -53,9 +54,12 @@ class About:
     record_id: str | None = None
     creates: bool = False
     changes: bool = False
+    report: ReportSpec | None = None
 
     @property
     def subject(self) -> str:
+        if self.report is not None:
+            return f"[{TITLE}] {self.report.name}"
         if self.spec is None:
             return f"[{TITLE}]"
         if self.record_id is None:

@@ -6,11 +6,13 @@ How each list is read without missing a record is decided by what its catalog fi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from schema.model import Catalog, ObjectSpec
+from schema.report_model import Report, ReportSpec
 from sqlsync.errors import (
     NotFound,
     NotPermitted,
@@ -20,7 +22,7 @@ from sqlsync.errors import (
 )
 from sqlsync.providers.base import Changes, Page, Record, Tombstone
 from sqlsync.providers.messages import HttpRequest
-from sqlsync.providers.xero import requests, responses
+from sqlsync.providers.xero import reports, requests, responses
 from sqlsync.providers.xero.added import options_of
 from sqlsync.providers.xero.calls import Calls, calls_of
 from sqlsync.providers.xero.exchange import Exchange
@@ -61,6 +63,15 @@ class Reading:
             except ProviderRefusal as error:  # a scope that the consent lacks: another has it
                 refused = error
         raise refused or ProviderFault(f"[{TITLE}] Nothing can be asked for the time.")
+
+    async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
+        """A report, computed now."""
+        request = reports.report(self._tenant, spec, parameters)
+        envelope = await self._exchange.read(request, About(report=spec))
+        # Reading a big one takes a while: others go on meanwhile.
+        return await asyncio.to_thread(
+            reports.read_report, spec, parameters, envelope.members, envelope.at
+        )
 
     def _clock_requests(self) -> list[HttpRequest]:
         paged = (c for c in map(self.calls, self._catalog.objects) if c.paging == "page")
@@ -197,7 +208,21 @@ class Reading:
             return responses.as_records(calls, rows), envelope.at
         request = requests.whole(self._tenant, calls)
         envelope = await self._exchange.read(request, About(calls.spec), writes=writes)
-        return responses.records_in(envelope, calls), envelope.at
+        records = responses.records_in(envelope, calls)
+        self._check_ours(calls, records)
+        return records, envelope.at
+
+    def _check_ours(self, calls: Calls, records: Sequence[Record]) -> None:
+        """An organisation's own record has the tenant id for its key: nothing of another's is
+        taken for ours. No other answer of Xero's names the organisation."""
+        if calls.spec.resource != "Organisation":
+            return
+        for record in records:
+            if record.id.lower() != self._tenant.tenant_id.lower():
+                raise ProviderFault(
+                    f"[{TITLE}] The answer is that of another organisation ({record.id}); nothing"
+                    " of it was used."
+                )
 
     # -- single records ---------------------------------------------------------------------
 

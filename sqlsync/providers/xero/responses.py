@@ -362,7 +362,10 @@ def _fault(members: Mapping[str, msgspec.Raw]) -> Fault:
 
 
 def _scope_hint(about: About) -> str:
-    scope = about.spec.extra.get("scope") if about.spec is not None else None
+    if about.report is not None:
+        scope = about.report.scope
+    else:
+        scope = about.spec.extra.get("scope") if about.spec is not None else None
     return f"Connect again with the scope {scope}." if scope else "Connect again with more scopes."
 
 
@@ -390,7 +393,7 @@ def _problem(response: HttpResponse) -> str:
 def _members(body: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -86,7 +86,8 @@ def without(catalog: Catalog, table: str, *columns: str, children: bool = True) 
 
 async def test_every_table_and_column_of_the_catalog_is_there(engine: EngineConnection) -> None:
     report = await install(engine, CATALOG, "quickbooks", await register(engine))
-    assert set(report.tables_made) == set(CATALOG.by_any_table)
+    reports = {spec.table for spec in CATALOG.reports}
+    assert set(report.tables_made) == set(CATALOG.by_any_table) | reports
     for spec in CATALOG.objects:
         for plan in table_plans(spec):
             cursor = await engine.execute(
@@ -187,6 +188,7 @@ async def test_lost_triggers_and_indexes_come_back(engine: EngineConnection) -> 
     connection_id = await register(engine)
     await install(engine, CATALOG, "quickbooks", connection_id)
     await engine.execute('drop trigger "00_sqlsync_guard" on quickbooks.item')
+    await engine.execute('drop trigger "00_sqlsync_report" on quickbooks.cash_flow')
     await engine.execute('alter table quickbooks.vendor enable trigger "00_sqlsync_guard"')
     await engine.execute("drop trigger zz_sqlsync_update on quickbooks.item")
     await engine.execute("alter table quickbooks.vendor disable trigger zz_sqlsync_insert")
@@ -200,7 +202,8 @@ async def test_lost_triggers_and_indexes_come_back(engine: EngineConnection) -> 
     assert await value(engine, wrong) == 0
     assert await value(engine, "select to_regclass('quickbooks.invoice_customer_id_idx')::text")
     triggers = "select count(*) from pg_trigger where tgname like '%sqlsync%'"
-    assert await value(engine, triggers) == 4 * len(CATALOG.by_any_table)
+    expected = 4 * len(CATALOG.by_any_table) + len(CATALOG.reports)
+    assert await value(engine, triggers) == expected
 
 
 async def test_a_key_of_another_type_is_refused_and_nothing_is_changed(

@@ -443,3 +443,14 @@ def test_a_tax_code_is_made_at_its_address(sim: Simulator) -> None:
     assert (status, answer["TaxCode"]) == (200, "Harbor zone")
     assert sim.record("TaxCode", answer["TaxCodeId"])["Name"] == "Harbor zone"
     assert sim.call("POST", "/taxservice/taxcode", body)[0] == 400
+
+
+def test_reports_come_at_their_addresses(sim: Simulator) -> None:
+    status, report = sim.call("GET", "/reports/TrialBalance", start_date="2026-01-01")
+    assert (status, report["Header"]["ReportName"]) == (200, "TrialBalance")
+    assert report["Rows"]["Row"][-1]["group"] == "GrandTotal"
+    status, fault = sim.call("GET", "/reports/ProfitAndLoss", date_macro="this decade")
+    assert (status, fault["Fault"]["Error"][0]["code"]) == (400, "2170")
+    assert sim.call("GET", "/reports/Horoscope")[0] == 404
+    assert sim.call("GET", "/reports")[0] == 404
+    assert sim.requests()["read.reports"] == 4

@@ -81,6 +81,7 @@ def test_help_lists_the_commands_and_without_a_command_it_is_shown(
     text = capsys.readouterr().out
     for command in (
         *("migrate", "connect", "up", "proxy", "worker", "web", "status", "backfill"),
+        "report",
         *("user", "simulate", "psql", "demo"),
     ):
         assert command in text
