@@ -18,6 +18,7 @@ from procrastinate import App
 from backfill.bookkeeping import ObjectRow, object_rows, standings, want_history
 from backfill.connections import Connection, active_connections, set_connection_state
 from backfill.fence import JOBS_SCHEMA
+from backfill.grants import keep_grants
 from backfill.jobs import (
     enqueue_backfill,
     enqueue_fill,
@@ -308,6 +309,7 @@ class Leader:
                 gone = await prune(session, self._engine.options)
             if gone:
                 log.info("%d old rows of the bookkeeping were deleted", gone)
+            await keep_grants(self._engine)
         except Exception as error:
             if not self._outage.met(error.__cause__ or error):
                 log.exception("Old rows of the bookkeeping could not be deleted")

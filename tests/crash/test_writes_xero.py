@@ -177,6 +177,8 @@ async def test_an_insert_killed_is_done_once_or_archived(
 async def test_an_insert_in_doubt_when_its_writer_died_is_found_and_taken_back(town: Town) -> None:
     name = town.standing.refs.new("Doubt")
     town.standing.sim.trouble("drop", entity="contact", operation="create", times=60)
+    # Nor can be looked what came of it.
+    town.standing.sim.trouble("status", entity="contact", operation="query", times=60)
     await town.child("in doubt", "insert", "contact", rows=[{"name": name}])
     assert await town.states() == ["in_doubt"]
     town.standing.sim.reset()  # and with it the keys: by now they would be forgotten
