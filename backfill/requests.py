@@ -79,6 +79,12 @@ async def request_backfill(
                 [found.id, wanted],
             )
     if not wanted:
+        known = {row.object for row in await object_rows(session, found)}
+        if object_name in known:
+            raise ConfigError(
+                f"{object_name} of {found.name} is not synced: it is switched off.",
+                hint=f"Run: sqlsync objects {found.name} --enable {object_name}",
+            )
         raise ConfigError(f"{found.name} mirrors no object {object_name!r}.")
     return wanted
 
