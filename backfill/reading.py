@@ -126,16 +126,18 @@ async def _begin(
             "delete from sqlsync.seen where connection_id = %s and table_name = %s",
             [connection.id, spec.table],
         )
-        await session.execute(
+        begun = await session.execute(
             on_cdc(
                 connection,
                 "update {cdc} set state = 'backfilling', cursor = null, rows_done = 0,"
                 " rows_total = %s, started_at = clock_timestamp(), finished_at = null,"
                 " watermark = %s, error = null, next_run_at = null,"
-                " updated_at = clock_timestamp() where object = %s",
+                " updated_at = clock_timestamp() where object = %s and state <> 'paused'",
             ),
             [counted, watermark, spec.table],
         )
+        if begun.rowcount == 0:
+            raise Fenced(f"{spec.table} was switched off.")
     return _Reading(row[0], row[1], counted, 0, False, None)
 
 

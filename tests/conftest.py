@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import quickbooks_xsd
 
 from sqlsync.database import connect, sql
 from sqlsync.embedded import EmbeddedPostgres
 from sqlsync.migrations import migrate
+from sqlsync.simulators.quickbooks.watching import WATCHERS
 
 TEMPLATE = "sqlsync_template"
+OURS = "sqlsync"  # the User-Agent of our adapters
+
+
+@pytest.fixture(autouse=True)
+def bodies_fit_the_schemas() -> Iterator[None]:
+    """Whatever our adapter writes to a simulated QuickBooks of this process fits Intuit's XSDs.
+
+    They lie beside the project; without them nothing is checked (test_quickbooks_xsd.py says so).
+    """
+    if not quickbooks_xsd.is_there():
+        yield
+        return
+    wrong: list[str] = []
+
+    def watch(agent: str, entity: str, body: Any) -> None:
+        if agent.startswith(OURS):
+            wrong.extend(quickbooks_xsd.problems(entity, body))
+
+    WATCHERS.append(watch)
+    yield
+    WATCHERS.remove(watch)
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture(scope="session")

@@ -300,7 +300,7 @@ async def worker_process(world: World, **options: Any) -> AsyncIterator[WorkerPr
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 20)
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
         assert line == b"ready\n"
         yield WorkerProcess(process)
     finally:

@@ -7,7 +7,8 @@ that a write depends on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 
 from proxy.session import wire
 from proxy.session.core import SessionCore
@@ -29,7 +30,9 @@ _FACTS = (
     b" pg_catalog.pg_backend_pid(), session_user,"
     b" (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n"
     b" on n.oid = c.relnamespace where c.oid = pg_catalog.to_regclass($3)),"
-    b" (select c.relname from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($3))"
+    b" (select c.relname from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($3)),"
+    b" (select pg_catalog.json_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a"
+    b" where a.attrelid = pg_catalog.to_regclass($3) and a.attnum > 0 and not a.attisdropped)"
 )
 _FACTS_TYPES = wire.typed(wire.TEXT_OID, wire.TEXT_OID, wire.TEXT_OID, wire.BOOL_OID)
 _TAKEN = {
@@ -52,7 +55,7 @@ class Facts:
     on_missing: str
     pid: int
     user: str
-    relation: Relation | None  # None: the name means something that is not mirrored
+    relation: Relation | None  # None: the name means something that is not mirrored; columns as now
 
 
 def ask_facts(
@@ -98,8 +101,17 @@ def ask_facts(
         on_missing=row[6] or "",
         pid=int(row[7] or 0),
         user=row[8] or "",
-        relation=session.host.names.relations.get((row[9] or "", row[10] or "")),
+        relation=_with_columns(
+            session.host.names.relations.get((row[9] or "", row[10] or "")), row[11]
+        ),
     )
+
+
+def _with_columns(relation: Relation | None, columns: str | None) -> Relation | None:
+    """Columns come and go while people choose; the names are some seconds old."""
+    if relation is None or columns is None:
+        return relation
+    return replace(relation, columns=tuple(json.loads(columns)))
 
 
 def is_taken(session: SessionCore, what: bytes, name: bytes) -> Script:

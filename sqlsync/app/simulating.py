@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlsync.app.running import OnReady, run
 from sqlsync.settings import Address
 
@@ -14,9 +16,15 @@ def run_simulators(
     invoices: int,
     companies: int,
     seed: int,
+    country: str,
+    options: Sequence[str],
     on_ready: OnReady,
 ) -> None:
-    """So many companies of each service that has an address; says how to connect to them."""
+    """So many companies of each service that has an address; says how to connect to them.
+
+    options: NAME=VALUE, of what `knobs` lists. Raises ConfigError.
+    """
+    from sqlsync.simulators.knobs import read_options
     from sqlsync.simulators.run import serve
 
     run(
@@ -28,6 +36,15 @@ def run_simulators(
             companies=companies,
             organisations=companies,
             seed=seed,
+            country=country,
+            **read_options(options),
             say=lambda line: on_ready(line.removeprefix("ready ")),
         )
     )
+
+
+def knobs() -> str:
+    """What can be set on the simulated companies, for a person."""
+    from sqlsync.simulators import knobs
+
+    return knobs.text()

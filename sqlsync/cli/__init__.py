@@ -18,9 +18,11 @@ from sqlsync.cli.choosing import objects, union
 from sqlsync.cli.connecting import connect, disconnect, pause, resume
 from sqlsync.cli.demo import demo
 from sqlsync.cli.doctor import doctor
+from sqlsync.cli.files import download, files, upload
 from sqlsync.cli.people import add_user, psql
 from sqlsync.cli.reports import report
-from sqlsync.cli.running import proxy, simulate, up, web, worker
+from sqlsync.cli.running import ExplainedSimulator, proxy, simulate, up, web, worker
+from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
 app = typer.Typer(
@@ -41,13 +43,17 @@ app.command()(worker)
 app.command()(web)
 app.command()(status)
 app.command()(backfill)
+app.command()(verify)
 app.command()(report)
 app.command()(objects)
 app.command()(union)
+app.command()(files)
+app.command()(upload)
+app.command()(download)
 user = typer.Typer(help="People and programs that use the tables.", no_args_is_help=True)
 user.command("add")(add_user)
 app.add_typer(user, name="user")
-app.command()(simulate)
+app.command(cls=ExplainedSimulator)(simulate)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(psql)
 app.command()(demo)
 app.command()(doctor)

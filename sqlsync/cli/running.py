@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sqlsync.app import addresses, databases, services, simulating, website
 from sqlsync.cli.options import ConfigOption, SupervisedOption, address, child_environment, start
@@ -56,6 +57,16 @@ def simulate(
     invoices: Annotated[int, typer.Option(min=0, help="How many invoices")] = 1000,
     companies: Annotated[int, typer.Option(min=1, help="How many companies of each service")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same company")] = 1,
+    country: Annotated[
+        str, typer.Option(help="Where the QuickBooks companies are: US, GB, AU or CA")
+    ] = "US",
+    multicurrency: Annotated[
+        bool, typer.Option("--multicurrency", help="QuickBooks companies with several currencies")
+    ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Behaviour, listed below; may be repeated"),
+    ] = None,
     config: ConfigOption = None,
     supervised: SupervisedOption = False,
 ) -> None:
@@ -73,8 +84,18 @@ def simulate(
         invoices=invoices,
         companies=companies,
         seed=seed,
+        country=country,
+        options=[*(option or ()), *(["multicurrency=true"] if multicurrency else [])],
         on_ready=ready,
     )
+
+
+class ExplainedSimulator(TyperCommand):
+    """`simulate --help` also says what can be set, and how a test-suite sets it."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        formatter.write(f"\n{simulating.knobs()}")
 
 
 # -- shared with the demo --------------------------------------------------------------------

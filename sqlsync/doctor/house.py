@@ -29,7 +29,8 @@ select r.role, to_regrole(r.role) is not null from unnest(array[
 """
 _ENGINE_MAY = f"""
 select pg_has_role('{ENGINE_ROLE}', 'member'),
-    has_database_privilege('{ENGINE_ROLE}', current_database(), 'create'),
+    has_database_privilege('{ENGINE_ROLE}', current_database(), 'create')
+        or has_database_privilege(current_database(), 'create'),
     has_database_privilege('{ENGINE_ROLE}', current_database(), 'temporary')
 """
 _LEADER = """
@@ -76,7 +77,7 @@ def check_rights(database: Connection[TupleRow]) -> Iterator[Finding]:
         (row[0], f"{user} is no member of {ENGINE_ROLE}.", f"grant {ENGINE_ROLE} to {user}"),
         (
             row[1],
-            f"{ENGINE_ROLE} may not make schemas.",
+            f"neither {user} nor {ENGINE_ROLE} may make schemas.",
             f"grant create on database {name} to {ENGINE_ROLE}",
         ),
         (

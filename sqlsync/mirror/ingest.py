@@ -70,6 +70,7 @@ async def ingest(
     noticed_by: str,
     fetched_at: datetime | None = None,
     children: bool = True,
+    as_seen: Mapping[str, str | None] | None = None,
 ) -> IngestResult:
     """Mirrors the records whose JSON texts are `items`; of one id twice, the last one counts.
 
@@ -77,6 +78,9 @@ async def ingest(
     in `_sync_change`. fetched_at: by Postgres' clock, before the provider was asked; a record
     removed since then is not brought back by an older answer.
     children: False leaves the child tables alone.
+    as_seen: to repair: what is given was fetched after the mirror held these versions of its
+    rows (xmin; None: no row). A row that still is that version is overwritten whatever its own
+    columns say; one that is not is passed over.
     """
     if not items:
         return IngestResult()
@@ -85,7 +89,12 @@ async def ingest(
     known = await _look(connection, whole, list(records), fetched_at)
     spec = known.shape.narrow(spec)
     statements = ingest_statements(schema_name, spec, children)
-    unwanted = known.skipped | known.removed
+    skipped = known.skipped
+    if as_seen is not None:
+        found = await connection.execute(statements.seen, {"ids": list(records)})
+        now: dict[str, str] = dict(await found.fetchall())
+        skipped |= {i for i in records if now.get(i) != as_seen.get(i)}
+    unwanted = skipped | known.removed
     page = _Page(spec, {i: r for i, r in records.items() if i not in unwanted}, children)
     inserted: Collection[str] = ()
     updated: Collection[str] = ()
@@ -96,7 +105,8 @@ async def ingest(
     ):
         inserted = page.ids
     elif page.records:
-        changed = await _upsert(connection, statements, page)
+        upsert = statements.upsert if as_seen is None else statements.overwrite
+        changed = await _upsert(connection, statements, page, upsert)
         inserted = [i for i in changed if i not in known.present]
         updated = [i for i in changed if i in known.present]
         if changed and noticed_by != BACKFILL:
@@ -107,7 +117,7 @@ async def ingest(
     return IngestResult(
         tuple(inserted),
         tuple(updated),
-        skipped_ids=tuple(sorted(known.skipped)),
+        skipped_ids=tuple(sorted(skipped)),
         ids=tuple(i for i in records if i not in page.rejected),
         rejected=tuple(reasons),
     )
@@ -221,12 +231,12 @@ async def _load_fresh(
 
 
 async def _upsert(
-    connection: EngineConnection, statements: IngestStatements, page: _Page
+    connection: EngineConnection, statements: IngestStatements, page: _Page, upsert: bytes
 ) -> list[str]:
     """Returns the ids of the records that were newer, or new."""
     await connection.execute(statements.stage)
     children = await page.copy(connection, statements.copy_staged)
-    rows = await (await connection.execute(statements.upsert)).fetchall()
+    rows = await (await connection.execute(upsert)).fetchall()
     changed = [str(row[0]) for row in rows]
     if changed:
         for (table, copy), (clear, insert) in zip(

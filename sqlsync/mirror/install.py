@@ -157,7 +157,7 @@ async def _bring_up(
     fills = [(fill.plan.name, fill.columns) for fill in drift.fills]
     warnings = []
     for retype in drift.retypes:
-        problem = await _retype(connection, retype, schema_name)
+        problem = await _retype(connection, retype, schema_name, connection_id)
         if problem is None:
             fills.append((retype.plan.name, (retype.column.name,)))
         else:
@@ -189,11 +189,25 @@ async def _bring_up(
     return warnings
 
 
-async def _retype(connection: EngineConnection, retype: Retype, schema_name: str) -> str | None:
+async def _retype(
+    connection: EngineConnection, retype: Retype, schema_name: str, connection_id: int
+) -> str | None:
     """Gives the column the catalog's type. Returns why not, where something stands on it."""
     try:
         async with connection.transaction():
+            # Our own union views let go of the column for a moment, and keep its type.
+            place = [connection_id, retype.plan.name, retype.column.name]
+            await connection.execute("insert into sqlsync.off values (%s, %s, %s)", place)
+            unions = "select sqlsync.refresh_unions(%s, %s)"
+            provider = [retype.plan.spec.provider, retype.plan.name]
+            await connection.execute(unions, provider)
             await connection.execute(retype.statement(schema_name).encode())
+            await connection.execute(
+                "delete from sqlsync.off where connection_id = %s and table_name = %s"
+                " and column_name = %s",
+                place,
+            )
+            await connection.execute(unions, provider)
     except errors.Error as error:
         uses = await _row(
             connection,

@@ -113,6 +113,50 @@ class Call:
 Outcome = Record | Tombstone | ProviderError
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that hangs on a record: its name, its kind (MIME), its bytes."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+class Files(Protocol):
+    """The files of records. What is told of them are records of an object of its own.
+
+    Methods raise as Provider's do.
+    """
+
+    spec: ObjectSpec  # that object: attachable, attachment
+
+    async def of(self, spec: ObjectSpec, record_id: str, name: str | None = None) -> list[Record]:
+        """The files of a record, or those of that name. Raises Unsupported where the provider
+        finds files by their name alone and none is given."""
+        ...
+
+    async def upload(
+        self,
+        spec: ObjectSpec,
+        record_id: str,
+        file: File,
+        *,
+        key: str,
+        note: str | None = None,
+        public: bool = False,
+    ) -> Record:
+        """Hangs a file on a record. key: of the request, at most 36 characters.
+
+        public: the customer gets it with the document. Raises OutcomeUnknown where no answer
+        came and the file is not found either.
+        """
+        ...
+
+    async def download(self, record: Record) -> File:
+        """The bytes of a file. Raises NotFound."""
+        ...
+
+
 class Provider(Protocol):
     """One accounting system, for one connection (a QuickBooks realm, a Xero tenant).
 
@@ -160,4 +204,21 @@ class Provider(Protocol):
 
     async def now(self) -> datetime:
         """The provider's clock."""
+        ...
+
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        """How many calls `changes` needs for the object alone; 0: all objects share one.
+
+        rows: how many records of it there are.
+        """
+        ...
+
+    def calls_left(self) -> int | None:
+        """What is left of the day's calls, as the provider told last; None where it told
+        nothing yet, or limits no days."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """The files of its records."""
         ...

@@ -21,6 +21,7 @@ class HttpRequest:
     body: bytes | None = field(default=None, repr=False)
     changes: bool = False
     timeout_seconds: float | None = None  # None: the client's own
+    largest_answer: int | None = None  # bytes; None: the client's own
 
     def with_header(self, name: str, value: str) -> HttpRequest:
         return replace(self, headers={**self.headers, name: value})

@@ -14,9 +14,10 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 class SimulatedClock:
     """A Clock that can be pushed ahead of the one beneath it, never back."""
 
-    def __init__(self, base: Clock | None = None) -> None:
+    def __init__(self, base: Clock | None = None, *, skew_seconds: float = 0.0) -> None:
+        """skew_seconds: how far it is ahead (or, below nought, behind) from the beginning."""
         self._base = base or SystemClock()
-        self._ahead = timedelta(0)
+        self._ahead = timedelta(seconds=skew_seconds)
 
     def now(self) -> datetime:
         return self._base.now() + self._ahead

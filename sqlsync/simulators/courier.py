@@ -27,6 +27,7 @@ class Mischief:
     wrong_signature: int = 0
     reverse: int = 0  # the events of a delivery in reverse, and it goes after the next one
     delay_seconds: float = 0.0  # before every delivery
+    foreign: int = 0  # also tells of a company that the receiver does not know
 
 
 class Timing(Protocol):
@@ -158,6 +159,10 @@ class Courier(ABC, Generic[Event]):
             return
         if mischief.reverse > 0:
             events.reverse()
+        if mischief.foreign > 0:
+            mischief.foreign -= 1
+            other = self.foreign(events[0])
+            events = [*([other] if other is not None else ()), *events]
         body = self.body_of(events)
         signature = self.sign(body, self.key)
         if mischief.wrong_signature > 0:
@@ -173,6 +178,10 @@ class Courier(ABC, Generic[Event]):
         if mischief.duplicate > 0:
             mischief.duplicate -= 1
             self._queue.append(Delivery(body, signature))
+
+    def foreign(self, event: Event) -> Event | None:
+        """The same event of a company that is none of the service's; None: it knows no such."""
+        return None
 
     def skipped(self, events: list[Event]) -> None:
         """Events that are lost on purpose."""

@@ -40,6 +40,7 @@ async def serve(
     webhook_url: str | None = None,
     webhook_verifier_token: str | None = None,
     companies: int = 1,
+    country: str = "US",
     tenant_id: str | None = None,
     xero_refresh_token: str | None = None,
     organisations: int = 1,
@@ -50,9 +51,9 @@ async def serve(
 ) -> None:
     """Serves until stopped by a signal or cancelled. An address of None: that service is not run.
 
-    companies: of QuickBooks; organisations: of Xero; a realm_id, a tenant_id or a token given is
-    the first one's. options: fields of the services' Options; one that both have is meant for
-    both. Raises ConfigError for any other name.
+    companies: of QuickBooks, in that country; organisations: of Xero; a realm_id, a tenant_id or
+    a token given is the first one's. options: fields of the services' Options; one that both have
+    is meant for both. Raises ConfigError for any other name.
     """
     ours, theirs = _names(Options), _names(XeroOptions)
     unknown = set(options) - ours - theirs
@@ -63,8 +64,10 @@ async def serve(
     servers: list[HttpServer] = []
     words: list[str] = []
     if quickbooks is not None:
-        firms = [CompanySpec(customers, invoices, seed, realm_id, refresh_token)]
-        firms += [CompanySpec(customers, invoices, seed + n) for n in range(1, companies)]
+        firms = [CompanySpec(customers, invoices, seed, realm_id, refresh_token, country)]
+        firms += [
+            CompanySpec(customers, invoices, seed + n, country=country) for n in range(1, companies)
+        ]
         service = create_service(firms, Options(**_of(options, ours)))
         if webhook_url is not None:
             service.sender.configure(webhook_url, webhook_verifier_token)

@@ -149,14 +149,26 @@ def check_value(place: Place, field: FieldSpec | CustomFieldSpec, value: Any) ->
         )
 
 
-def check_required(place: Place, fields: tuple[FieldSpec, ...], given: Mapping[str, Any]) -> None:
-    """given: columns with a value. Raises MissingRequired for the first that lacks one."""
+def check_required(
+    place: Place,
+    fields: tuple[FieldSpec, ...],
+    given: Mapping[str, Any],
+    row: Mapping[str, Any] | None = None,
+) -> None:
+    """given: columns with a value. Raises MissingRequired for the first that lacks one.
+
+    row: the columns that the table has; one that is not among them is switched off.
+    """
     for field in fields:
         if field.required and given.get(field.column) is None:
+            off = row is not None and field.column not in row
             raise MissingRequired(
                 f'{place.prefix}: null value in column "{field.column}",'
                 f" which {place.catalog.title} requires",
-                hint=f'Give "{field.column}" a value.',
+                hint=f'Give "{field.column}" a value.'
+                if not off
+                else f'The column "{field.column}" is switched off; switch it on first:'
+                " sqlsync objects, or sqlsync.enable_columns().",
                 table=place.table,
                 column=field.column,
             )

@@ -23,6 +23,7 @@ import psycopg
 import pytest
 from acceptance.product import command
 
+from sqlsync.app.connecting import pause, resume
 from sqlsync.cli.background import Background, background
 from sqlsync.cli.supervisor import child_command
 from sqlsync.embedded import EmbeddedPostgres
@@ -86,7 +87,7 @@ class House:
         return command(self.environment, *arguments)
 
     def change(
-        self, entity: str, operation: str, body: dict[str, str], *, may_fail: bool = False
+        self, entity: str, operation: str, body: dict[str, Any], *, may_fail: bool = False
     ) -> bool:
         """A person's change in the first QuickBooks company; False where the books refuse it."""
         given = {"realm": self.realms[0], "entity": entity, "operation": operation, "body": body}
@@ -250,12 +251,10 @@ def test_ctrl_c_withdraws_the_consent(house: House, browser: Browser) -> None:
 def test_another_company_is_refused_and_both_are_named(
     house: House, books: str, browser: Browser
 ) -> None:
-    with house.connecting("quickbooks", "--name", books) as waiting:
-        page = browser.open(waiting.address)
-        landed = browser.press(page, answer="approve", realm=house.realms[1])
-        code, _, err = waiting.ended()
+    page = browser.open(f"{house.web}/connect/quickbooks?name={books}")
+    landed = browser.press(page, answer="approve", realm=house.realms[1])
     assert landed.status_code == 400
-    assert code == 1 and house.realms[0] in err and house.realms[1] in err
+    assert house.realms[0] in landed.text and house.realms[1] in landed.text
     assert house.state(books) == "live"
 
 
@@ -291,12 +290,9 @@ def test_of_two_organisations_one_is_chosen_and_a_missing_scope_is_named(
     assert house.state(books) == "live"
 
     # Connecting again grants it, for the same organisation, and its tables fill by themselves.
-    with house.connecting("xero", "--name", "kestrel") as waiting:
-        page = browser.open(waiting.address)
-        landed = browser.press(page, answer="approve", tenant=[house.tenants[1]])
-        assert landed.status_code == 200, landed.text
-        code, _, err = waiting.ended()
-    assert code == 0 and "not granted" not in err
+    page = browser.open(f"{house.web}/connect/xero?name=kestrel")
+    landed = browser.press(page, answer="approve", tenant=[house.tenants[1]])
+    assert landed.status_code == 200 and "Not granted" not in landed.text, landed.text
     until(
         lambda: (
             house.rows("select state, error from xero._sync_cdc where object = 'payment'")
@@ -349,13 +345,11 @@ def test_after_disconnecting_tables_stay_and_writes_say_reconnect(
         if house.change("Estimate", "delete", {"Id": row}, may_fail=True)
     ]
     house.rows(
-        "update quickbooks._sync_cdc set watermark = watermark - interval '40 days' returning 1"
+        "update quickbooks._sync_cdc set watermark = watermark - interval '40 days'"
+        " where object in ('customer', 'estimate') returning 1"
     )
-    with house.connecting("quickbooks", "--name", books) as waiting:
-        page = browser.open(waiting.address)
-        browser.press(page, answer="approve", realm=house.realms[0])
-        code, _, err = waiting.ended()
-    assert code == 0, err
+    page = browser.open(f"{house.web}/connect/quickbooks?name={books}")
+    assert browser.press(page, answer="approve", realm=house.realms[0]).status_code == 200
     until(
         lambda: (
             house.rows(f"select notes from quickbooks.customer where id = '{changed}'")
@@ -382,10 +376,8 @@ def test_a_grant_revoked_at_the_provider_stops_one_company_and_comes_back(
     )
     assert "grant" in reason and error == reason
     until(lambda: house.state("kestrel") == "live")
-    with house.connecting("quickbooks", "--name", books) as waiting:
-        page = browser.open(waiting.address)
-        browser.press(page, answer="approve", realm=house.realms[0])
-        assert waiting.ended()[0] == 0
+    page = browser.open(f"{house.web}/connect/quickbooks?name={books}")
+    assert browser.press(page, answer="approve", realm=house.realms[0]).status_code == 200
     until(lambda: house.state(books) == "live")
     [(row,)] = house.through("select id from quickbooks.customer order by id limit 1")
     assert house.through(
@@ -394,7 +386,7 @@ def test_a_grant_revoked_at_the_provider_stops_one_company_and_comes_back(
 
 
 def test_a_paused_company_rests_until_it_is_resumed(house: House, books: str) -> None:
-    assert house.run("pause", books).returncode == 0
+    pause(house.direct, books)
     assert house.state(books) == "paused"
     house.change("Customer", "create", {"DisplayName": "Made While Paused"})
     [(row,)] = house.through("select id from quickbooks.customer order by id limit 1")
@@ -404,11 +396,27 @@ def test_a_paused_company_rests_until_it_is_resumed(house: House, books: str) ->
     assert written == [("w",)]
     known = "select count(*) from quickbooks.customer where display_name = 'Made While Paused'"
     assert house.state(books) == "paused" and house.rows(known) == [(0,)]
-    assert house.run("resume", books).returncode == 0
+    resume(house.direct, books)
     until(lambda: house.rows(known) == [(1,)])
     until(lambda: house.state(books) == "live")
-    shown = json.loads(house.run("status", "--json").stdout)["connections"]
-    assert {c["name"]: c["state"] for c in shown} == {"books": "live", "kestrel": "live"}
+
+
+def test_the_doctor_names_what_is_wrong_and_what_to_do(house: House, books: str) -> None:
+    house.control(house.quickbooks, "clock", advance_seconds=600)
+    done = house.run("doctor", books, "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    found = report["findings"]
+    lines = [f"{f['level']} {f['area']}: {f['text']} {f['advice'] or ''}" for f in found]
+    text = "\n".join(lines)
+    assert report["healthy"] is False
+    assert "ok worker: one leads" in text and "ok migrations: all applied" in text
+    assert "ok connection books: the provider answers, the token is good" in text
+    assert "note connection books: no webhooks are taken" in text
+    assert [line for line in lines if line.startswith("problem")] == [
+        line for line in lines if "clock is" in line and "behind the provider's" in line
+    ]
+    assert "kestrel" not in text
 
 
 def test_the_browser_alone_can_begin_where_the_web_side_is_local(

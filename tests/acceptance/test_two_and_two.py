@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from acceptance.product import VERIFIER, command, engine_environment
 
+from schema.loader import load_catalog
 from sqlsync.app.connecting import connect_company
 from sqlsync.app.databases import prepare
+from sqlsync.cli import run
 from sqlsync.cli.background import background
 from sqlsync.cli.people import psql_binary, set_up_user, user_url
 from sqlsync.cli.supervisor import child_command
@@ -29,7 +35,20 @@ pytestmark = pytest.mark.timeout(300)  # the first test has the house made
 
 XERO_KEY = "acceptance-webhook-key"
 NAMES = ("books", "branch", "kestrel", "demo_nz")  # of the connections and of their schemas
-OBJECTS = ("account", "customer", "invoice", "contact", "journal", "organisation")
+OBJECTS = ("account", "customer", "invoice", "contact", "currency", "journal", "organisation")
+# An insert and an update of one text, of QuickBooks and of Xero.
+_FIRST_CUSTOMER = "(select min(id) from {schema}.customer where active)"
+_FIRST_CONTACT = "(select min(id) from {schema}.contact where contact_status = 'ACTIVE')"
+WRITES = (
+    (
+        "insert into {schema}.customer (display_name) values (%s)",
+        "update {schema}.customer set notes = %s where id = " + _FIRST_CUSTOMER,
+    ),
+    (
+        "insert into {schema}.contact (name) values (%s)",
+        "update {schema}.contact set first_name = %s where id = " + _FIRST_CONTACT,
+    ),
+)
 LINES = [
     {"Description": "Roasting class", "Quantity": 2, "UnitAmount": 120.5, "AccountCode": "200"},
     {"Description": "Beans", "Quantity": 1, "UnitAmount": 9.99, "AccountCode": "200"},
@@ -66,6 +85,26 @@ class House:
         """(id, name) of a Xero organisation's contacts, as it holds them."""
         held = self.xero.records("contact", self.companies[name])
         return [(c["ContactID"], c["Name"]) for c in held if c["ContactStatus"] == "ACTIVE"]
+
+    def held(self, name: str) -> list[tuple[Any, ...]]:
+        """The customers or contacts of a company, as the provider holds them."""
+        company = self.companies[name]
+        if company in self.xero.tenants:
+            members = ("ContactID", "Name", "FirstName", "ContactStatus")
+            records = self.xero.records("contact", company)
+        else:
+            members = ("Id", "DisplayName", "Notes", "Active")
+            records = self.quickbooks.records("Customer", company)
+        return sorted(tuple(record.get(member) for member in members) for record in records)
+
+    def mirrored(self, name: str) -> list[tuple[Any, ...]]:
+        """The same of its tables."""
+        columns, table = ("id, name, first_name, contact_status", "contact")
+        if self.companies[name] in self.quickbooks.realms:
+            columns, table = ("id, display_name, notes, active", "customer")
+        with psycopg.connect(self.direct) as connection:
+            rows = connection.execute(f"select {columns} from {name}.{table}".encode())
+            return sorted(rows.fetchall())
 
     def standing(self) -> Any:
         return self.value(
@@ -113,6 +152,10 @@ def house(
                     " where object <> all(%s)".encode(),
                     [list(OBJECTS)],
                 )
+                admin.execute(
+                    f"update {name}._sync_object set enabled = false"
+                    " where kind = 'report' and enabled".encode()
+                )
         with background("up", child_command("up", None), environment) as services:
             with connect(direct) as database:
                 password = set_up_user(database, "two_and_two", write=True)
@@ -126,6 +169,65 @@ def house(
             books.webhooks(f"{web}/quickbooks", VERIFIER)
             xero.webhooks(f"{web}/xero", XERO_KEY)
             yield found
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_this_process(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Runs a command: (exit code, stdout, stderr). A process for each would take a minute."""
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def work(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    yield work
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("name", "entity", "key"), [("books", "Invoice", "Id"), ("kestrel", "Invoice", "InvoiceID")]
+)
+def test_a_file_goes_up_and_comes_down_again(
+    house: House,
+    tmp_path: Path,
+    in_this_process: Callable[..., tuple[int, str, str]],
+    name: str,
+    entity: str,
+    key: str,
+) -> None:
+    twin = house.xero if name == "kestrel" else house.quickbooks
+    record_id = min(r[key] for r in twin.records(entity, house.companies[name]))
+    sent = tmp_path / "receipt.pdf"
+    sent.write_bytes(bytes(range(256)) * 300)
+    where = (name, "invoice", record_id)
+    code, said, err = in_this_process("upload", *where, sent)
+    assert code == 0, err
+    [listed] = json.loads(in_this_process("files", *where, "--json")[1])
+    assert (listed["id"], listed["size"]) == (said.strip(), 76800)
+    for target, expected in ((tmp_path / "back.pdf", 0), (tmp_path / "back.pdf", 2)):
+        code, _, err = in_this_process("download", *where, "--to", target)
+        assert code == expected, err
+        assert target.read_bytes() == sent.read_bytes()
+    assert "is there already" in err
+    for wrong, words in (
+        (("upload", *where, tmp_path / "none.pdf"), "cannot be read"),
+        (("upload", name, "nothing", "1", sent), "has no table"),
+        (("download", *where, "other.pdf"), "no file 'other.pdf'"),
+    ):
+        code, _, err = in_this_process(*wrong)
+        assert code in (1, 2)
+        assert words in err
 
 
 # -- writing to Xero -------------------------------------------------------------------------------
@@ -202,6 +304,16 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
         ("update kestrel.journal set source_type = 'x'", "55000", "journals"),
         ("delete from kestrel.organisation", "55000", "organisation"),
         ("truncate kestrel.contact", "0A000", "TRUNCATE"),
+        ("delete from kestrel.balance_sheet", "55000", "BalanceSheet"),
+    ]
+    refusals += [
+        (
+            f"insert into kestrel.{spec.table} default values",
+            "55000",
+            f"create {spec.title.lower()}",
+        )
+        for spec in load_catalog("xero").objects
+        if spec.enabled and not spec.can("create")
     ]
     with psycopg.connect(house.url, autocommit=True) as connection:
         for statement, sqlstate, word in refusals:
@@ -212,7 +324,9 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
             assert word in (diag.message_primary or ""), str(refused.value)
             if sqlstate != "0A000":
                 assert (diag.message_primary or "").startswith("[Xero] ")
-        assert connection.execute("select 1").fetchone() == (1,)
+        taken_code = "insert into kestrel.currency (code) select code from kestrel.currency"
+        done = connection.execute(f"{taken_code} on conflict (code) do nothing".encode())
+        assert done.rowcount == 0
     assert len(house.xero.applied()) == calls
     ours = house.value("select name from kestrel.contact where id = %s", one)
     assert ours == taken
@@ -302,6 +416,41 @@ def test_a_change_in_a_company_arrives_by_webhook_in_its_own_tables_alone(house:
     assert house.xero.status()["webhooks"]["intent"] == "ok"
 
 
+def test_nothing_of_one_company_is_ever_in_the_tables_of_another(house: House) -> None:
+    """Random transactions over all four, kept and rolled back, and changes by others between."""
+    seed = uuid4().int % 1_000_000
+    print(f"seed {seed}")
+    random = Random(seed)
+    with psycopg.connect(house.url) as connection:
+        for step in range(24):
+            company = random.choice(NAMES)
+            if random.random() < 0.3:
+                changes_elsewhere(house, f"{company} {step}")[company]()
+                continue
+            try:
+                for number in range(random.randint(1, 3)):
+                    company = random.choice(NAMES)
+                    text = f"{company} {seed} {step}.{number}"
+                    statement = random.choice(WRITES[company in ("kestrel", "demo_nz")])
+                    connection.execute(statement.format(schema=company).encode(), [text])
+            except psycopg.errors.SerializationFailure:  # somebody else changed that very field
+                connection.rollback()
+            else:
+                random.choice((connection.commit, connection.rollback))()
+    for name in NAMES:
+        wanted = house.held(name)
+        deadline = time.monotonic() + 30
+        while (found := house.mirrored(name)) != wanted:
+            assert time.monotonic() < deadline, (name, set(found) ^ set(wanted))
+            time.sleep(0.1)
+            wanted = house.held(name)
+        for other in NAMES:
+            strange = [row for row in found if other != name and f"{other} {seed}" in str(row)]
+            assert strange == [], (name, other)
+    open_writes = "select count(*) from sqlsync.journal where state not in ('mirrored', 'undone')"
+    assert house.value(f"{open_writes} and state <> 'refused'") == 0
+
+
 def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> None:
     gone: dict[str, Simulator | XeroSimulator] = {"branch": house.quickbooks, "demo_nz": house.xero}
     for name, simulator in gone.items():
@@ -309,17 +458,12 @@ def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> 
         simulator.expire_tokens()
     with psycopg.connect(house.url, autocommit=True) as connection:
         for name, first_name in zip(NAMES, (False, False, True, True), strict=True):
-            table, column = ("contact", "first_name") if first_name else ("customer", "notes")
-            active = "contact_status = 'ACTIVE'" if first_name else "active"
-            statement = (
-                f"update {name}.{table} set {column} = 'goes on' where id ="
-                f" (select min(id) from {name}.{table} where {active})"
-            ).encode()
+            statement = WRITES[first_name][1].format(schema=name).encode()
             if name not in gone:
-                assert connection.execute(statement).rowcount == 1
+                assert connection.execute(statement, ["goes on"]).rowcount == 1
                 continue
             with pytest.raises(psycopg.Error) as refused:
-                connection.execute(statement)
+                connection.execute(statement, ["nobody hears"])
             assert refused.value.diag.sqlstate == "58000"
             assert "sqlsync connect" in (refused.value.diag.message_hint or "")
             counted = connection.execute(f"select count(*) > 0 from {name}.invoice".encode())

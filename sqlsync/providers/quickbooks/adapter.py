@@ -36,6 +36,7 @@ from sqlsync.errors import (
 from sqlsync.providers.base import (
     Call,
     Changes,
+    Files,
     Outcome,
     Page,
     Record,
@@ -55,6 +56,7 @@ from sqlsync.providers.quickbooks import (
     taxservice,
 )
 from sqlsync.providers.quickbooks.faults import NOT_FOUND, TITLE, About, bad_reference
+from sqlsync.providers.quickbooks.files import QuickBooksFiles
 from sqlsync.providers.tokens import TokenSource
 
 CDC_LIMIT = 1000
@@ -98,6 +100,11 @@ class QuickBooksProvider:
         self._clock = clock
         self._company = requests.Company(api_url, realm_id)
         self._page_size = page_size
+
+    @property
+    def files(self) -> Files:
+        spec = self.catalog.by_table["attachable"]
+        return QuickBooksFiles(spec, self._company, self._exchange, self._http)
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -178,6 +185,12 @@ class QuickBooksProvider:
     async def now(self) -> datetime:
         spec = self.catalog.by_api_name.get("account") or self.catalog.objects[0]
         return (await self._read(requests.count(self._company, spec), About(spec))).at
+
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        return 0  # one call of CDC tells of all
+
+    def calls_left(self) -> int | None:
+        return None
 
     async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
         request = reports.report(self._company, spec, parameters)

@@ -248,6 +248,13 @@ def _item(
         return OutcomeUnknown(str(error), trace_id=trace_id)
 
 
+def upload_answer(envelope: Envelope, about: About) -> Record | Tombstone | ProviderError:
+    """The outcome of an upload of one file; a refusal stands inside a good answer."""
+    items = _list(envelope.members.get("AttachableResponse"), "AttachableResponse")
+    members = _object(items[0], "AttachableResponse") if items else {}
+    return _item(members, about, None)
+
+
 # -- pieces ---------------------------------------------------------------------------------
 
 

@@ -13,13 +13,15 @@ from typing import Any
 
 from schema.model import Catalog, ObjectSpec
 from schema.report_model import Report, ReportSpec
-from sqlsync.providers.base import Call, Changes, Outcome, Page, Record
+from sqlsync.providers.base import Call, Changes, Files, Outcome, Page, Record
 from sqlsync.providers.companies import Companies
 from sqlsync.providers.http import HttpClient
 from sqlsync.providers.limits import Limits
 from sqlsync.providers.tokens import TokenSource
 from sqlsync.providers.xero.calls import BULK
 from sqlsync.providers.xero.exchange import Exchange
+from sqlsync.providers.xero.files import XeroFiles
+from sqlsync.providers.xero.paging import poll_calls
 from sqlsync.providers.xero.reading import Reading
 from sqlsync.providers.xero.requests import Tenant
 from sqlsync.providers.xero.writing import Writing
@@ -43,10 +45,16 @@ class XeroProvider:
     ) -> None:
         """companies: asked whether the organisation is still ours when Xero forbids a call."""
         self.catalog = catalog
+        self._limits = limits
         tenant = Tenant(api_url, tenant_id)
         exchange = Exchange(http, tokens, limits, tenant_id, companies)
         self._reading = Reading(catalog, tenant, exchange)
         self._writing = Writing(tenant, exchange, self._reading)
+        self._tenant, self._exchange = tenant, exchange
+
+    @property
+    def files(self) -> Files:
+        return XeroFiles(self.catalog.by_table["attachment"], self._tenant, self._exchange)
 
     async def count(self, spec: ObjectSpec) -> int | None:
         return await self._reading.count(self._reading.calls(spec))
@@ -71,3 +79,9 @@ class XeroProvider:
 
     async def now(self) -> datetime:
         return await self._reading.now()
+
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        return poll_calls(self._reading.calls(spec), rows)
+
+    def calls_left(self) -> int | None:
+        return self._limits.day_left

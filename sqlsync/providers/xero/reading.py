@@ -127,7 +127,14 @@ class Reading:
         last = calls.paging != "page" or is_last(envelope, len(rows))
         times = [row.updated_at if isinstance(row, Record) else row.at for row in rows]
         following = next_walk(walk, times, last=last)
-        return [row for row in rows if isinstance(row, Record)], following, envelope.at
+        records = [row for row in rows if isinstance(row, Record)]
+        if calls.whole_alone:
+            records = [
+                whole
+                for record in records
+                if (whole := await self.fetch(calls, record.id, writes=writes)) is not None
+            ]
+        return records, following, envelope.at
 
     async def _behind(self, calls: Calls, cursor: str | None) -> Page:
         """Journals: a hundred behind a number, in the order of numbers."""
@@ -208,7 +215,21 @@ class Reading:
             return responses.as_records(calls, rows), envelope.at
         request = requests.whole(self._tenant, calls)
         envelope = await self._exchange.read(request, About(calls.spec), writes=writes)
-        return responses.records_in(envelope, calls), envelope.at
+        records = responses.records_in(envelope, calls)
+        self._check_ours(calls, records)
+        return records, envelope.at
+
+    def _check_ours(self, calls: Calls, records: Sequence[Record]) -> None:
+        """An organisation's own record has the tenant id for its key: nothing of another's is
+        taken for ours. No other answer of Xero's names the organisation."""
+        if calls.spec.resource != "Organisation":
+            return
+        for record in records:
+            if record.id.lower() != self._tenant.tenant_id.lower():
+                raise ProviderFault(
+                    f"[{TITLE}] The answer is that of another organisation ({record.id}); nothing"
+                    " of it was used."
+                )
 
     # -- single records ---------------------------------------------------------------------
 

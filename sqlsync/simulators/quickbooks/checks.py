@@ -8,6 +8,7 @@ from sqlsync.simulators.quickbooks import faults, forms, lines
 from sqlsync.simulators.quickbooks.entities import Entity, entity_of_table
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc
 
@@ -46,9 +47,10 @@ def check_token(row: Row, body: Doc) -> None:
         raise faults.stale(SOMEBODY)
 
 
-def check_period(options: Options, txn_date: str) -> None:
-    closed = options.book_close_date
-    if closed is not None and txn_date and txn_date <= closed.isoformat():
+def check_period(books: Books, options: Options, txn_date: str) -> None:
+    """Raises 6200 or 6210 for a date in a period that is closed."""
+    closed = settings_of(books).closed_until
+    if closed is not None and txn_date and txn_date <= closed:
         raise faults.period_closed(options.closed_period_code)
 
 

@@ -7,7 +7,7 @@ JSON body. A refusal is raised as Fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,13 +23,17 @@ from sqlsync.simulators.quickbooks.entities import (
 )
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.files import Attachments, Sent
+from sqlsync.simulators.quickbooks.merging import merge
 from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.query import Query, invalid, parse
+from sqlsync.simulators.quickbooks.reports.catalog import reports
+from sqlsync.simulators.quickbooks.reports.desk import ReportDesk
 from sqlsync.simulators.quickbooks.select import select
+from sqlsync.simulators.quickbooks.settings import PREFERENCES, preferred, settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.taxservice import create_tax_code
-from sqlsync.simulators.quickbooks.unit import Change
+from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import (
     Doc,
     decode,
@@ -67,10 +71,34 @@ class Company:
         self.books = books
         self.options = options
         self.clock = clock
+        self.desk = ReportDesk(books, options)
         self.files = Attachments(realm_id, options, clock)
+        self._begin()
         self.applied: list[Applied] = []
         self.on_change: Callable[[str, list[Change]], None] = lambda realm, changes: None
+        self.spoil_item: Callable[[Doc], None] = lambda item: None  # may raise Fault
         self._replays: dict[str, bytes | Fault] = {}
+
+    def _begin(self) -> None:
+        """What the options say was chosen stands in Preferences from the start."""
+        row = self.books.table("Preferences").get(1)
+        if row is None or row.doc is None:
+            return
+        for name in PREFERENCES:
+            value = getattr(self.options, name)
+            if value:
+                row.doc = preferred(row.doc, name, value)
+        row.body = None
+
+    def prefer(self, name: str, value: Any) -> None:
+        """A person chooses otherwise (see `PREFERENCES`). Raises ValueError."""
+        table = self.books.table("Preferences")
+        row = table.rows[1]
+        chosen = preferred(row.doc or {}, name, value)
+        unit = Unit(self.books, self.clock.epoch())
+        unit.edit(table, row)
+        row.doc = chosen
+        self.on_change(self.realm_id, unit.commit())
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -102,9 +130,10 @@ class Company:
         return row
 
     def query(self, text: str) -> bytes:
-        return b'{"QueryResponse":%b,"time":%b}' % (self._query(text), self._time())
+        return b'{"QueryResponse":%b,"time":%b}' % (self._query(text)[0], self._time())
 
-    def _query(self, text: str) -> bytes:
+    def _query(self, text: str) -> tuple[bytes, int]:
+        """The inside of a QueryResponse, and how many objects are in it."""
         query = parse(text)
         entity = entity_by_word().get(query.entity.lower())
         if entity is None or entity.name in NOT_ASKED:
@@ -121,9 +150,9 @@ class Company:
             self.clock.today(),
         )
         if query.counts:
-            return b'{"totalCount":%d}' % found.total
+            return b'{"totalCount":%d}' % found.total, 0
         if not found.rows:
-            return b"{}"
+            return b"{}", 0
         if entity.name == "Attachable":
             for row in found.rows:
                 self.files.shown(row.id)
@@ -135,7 +164,8 @@ class Company:
         tail = b'"startPosition":%d,"maxResults":%d' % (query.start, len(found.rows))
         if entity.name in self.options.total_count_for:
             tail += b',"totalCount":%d' % found.total
-        return b'{"%b":%b,%b}' % (entity.wrapper.encode(), join_json(records), tail)
+        answer = b'{"%b":%b,%b}' % (entity.wrapper.encode(), join_json(records), tail)
+        return answer, len(found.rows)
 
     def _check_plan(self, entity: Entity) -> None:
         if entity.name in self.options.features_missing:
@@ -159,8 +189,19 @@ class Company:
             self._time(),
         )
 
+    def report(self, name: str, params: Mapping[str, str]) -> bytes | None:
+        """A report by the name in its address; None where there is none of that name."""
+        if name not in reports():
+            return None
+        return self.desk.answer(name, params, self.clock.now(), self.clock.today())
+
     def rate(self, source: str, day: str) -> bytes:
         """The exchange rate of a day, or the latest before it."""
+        home = settings_of(self.books).home
+        if source == home:
+            rate: Doc = {"AsOfDate": day or self.clock.today().isoformat(), "Rate": 1}
+            rate |= {"SourceCurrencyCode": home, "TargetCurrencyCode": home}
+            return encode({"ExchangeRate": rate, "time": envelope_time(self.clock.now())})
         known = [
             row
             for row in self.books.table("ExchangeRate").rows.values()
@@ -273,6 +314,14 @@ class Company:
 
         return b'{%b,"time":%b}' % (self._once(requestid, work), self._time())
 
+    def merge(self, entity: Entity, gone: str, into: str) -> list[Change]:
+        """What a person does by renaming one name to another: `gone` is no more."""
+        lost, kept = (forms.read_id({"Id": value}) for value in (gone, into))
+        changes = merge(self.books, self.options, entity, lost, kept, self.clock.epoch())
+        self._note("merge", entity.name, into, None, "person")
+        self.on_change(self.realm_id, changes)
+        return changes
+
     def upload(self, content_type: str, body: bytes, requestid: str | None) -> bytes:
         """Files with their descriptions. Each file's refusal stands in the answer."""
         self._check_request_id(requestid, self.options.requestid_max)
@@ -326,21 +375,32 @@ class Company:
             raise faults.business(
                 f"The number of batch items exceeds the limit of {self.options.batch_items_max}."
             )
-        answers = [self._batch_item(item, requestid) for item in items]
-        return b'{"BatchItemResponse":%b,"time":%b}' % (join_json(answers), self._time())
+        room = self.options.batch_objects_max
+        answers: dict[int, bytes] = {}
+        places = range(len(items))
+        for place in reversed(places) if self.options.batch_reversed else places:
+            answers[place], used = self._batch_item(items[place], requestid, room)
+            room -= used
+        parts = join_json(answers[place] for place in places)
+        return b'{"BatchItemResponse":%b,"time":%b}' % (parts, self._time())
 
-    def _batch_item(self, item: Any, requestid: str | None) -> bytes:
+    def _batch_item(self, item: Any, requestid: str | None, room: int) -> tuple[bytes, int]:
+        """The item's answer, and how many objects it takes of the answer's room."""
         if not isinstance(item, dict):
             raise faults.not_json()
-        number = encode(str(item.get("bId", "")))
+        number, used = encode(str(item.get("bId", ""))), 0
         try:
+            self.spoil_item(item)
             if "Query" in item:
-                part = b'"QueryResponse":%b' % self._query(str(item["Query"]))
+                found, used = self._query(str(item["Query"]))
+                if used > room:
+                    raise faults.too_many_objects(self.options.batch_objects_max)
+                part = b'"QueryResponse":%b' % found
             else:
                 part = self._batch_write(item, requestid)
         except Fault as fault:
-            part = b'"Fault":%b' % encode(fault.body())
-        return b'{"bId":%b,%b}' % (number, part)
+            part, used = b'"Fault":%b' % encode(fault.body()), 0
+        return b'{"bId":%b,%b}' % (number, part), used
 
     def _batch_write(self, item: Doc, requestid: str | None) -> bytes:
         operation = str(item.get("operation", "")).lower()

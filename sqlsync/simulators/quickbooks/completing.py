@@ -18,9 +18,11 @@ from sqlsync.simulators.quickbooks import (
     namelists,
 )
 from sqlsync.simulators.quickbooks.checks import check_period, check_references
+from sqlsync.simulators.quickbooks.currencies import OF_NAMES, Currencies
 from sqlsync.simulators.quickbooks.entities import Entity
-from sqlsync.simulators.quickbooks.filling import USD, Filling
+from sqlsync.simulators.quickbooks.filling import Filling
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc
 
@@ -51,7 +53,7 @@ _NUMBERED = frozenset(  # by the service, where the client gives no number
         *("PurchaseOrder", "BillPayment", "JournalEntry"),
     )
 )
-_WITHOUT_CURRENCY = frozenset({"TimeActivity"})
+_NUMBERED_PURCHASES = frozenset({"PurchaseOrder", "BillPayment"})
 _MAY_REPEAT = frozenset({"BillPayment", "Purchase", "Deposit"})  # numbers
 _REPEAT_BY_VENDOR = frozenset({"Bill", "VendorCredit"})  # another vendor may use it too
 
@@ -63,6 +65,8 @@ class Completer:
         self.books = books
         self.options = options
         self.today = today
+        self.settings = settings_of(books)
+        self.currencies = Currencies(books, options, self.settings)
 
     def fill(
         self,
@@ -78,20 +82,22 @@ class Completer:
 
         is_template: of a recurring transaction, which has no number and falls into no period.
         """
-        if (doc.get("CurrencyRef") or USD).get("value") != "USD":
-            raise faults.business("Multicurrency is not enabled for this company.")
         if entity.kind == "name_list":
+            if entity.name in OF_NAMES:
+                self.currencies.complete_name(entity.name, row, doc)
             namelists.complete(self.books, entity.name, doc, row, self.options)
             return
         if entity.kind == "transaction":
-            if entity.name not in _WITHOUT_CURRENCY:
-                doc["CurrencyRef"] = USD
             doc.setdefault("TxnDate", row.date or self.today.isoformat())
             if not is_template:
-                check_period(self.options, doc["TxnDate"])
+                check_period(self.books, self.options, doc["TxnDate"])
+            self.currencies.complete_form(entity.name, doc)
         fill = _FILL.get(entity.name)
         if fill is not None:
-            fill(Filling(self.books, self.options, self.today, entity, row, doc, sent))
+            filling = Filling(
+                self.books, self.options, self.settings, self.today, entity, row, doc, sent
+            )
+            fill(filling)
         check_references(self.books, self.options, entity, doc, doc)
         if entity.kind == "transaction" and not is_template:
             self._number(entity, row, doc, duplicates)
@@ -103,7 +109,10 @@ class Completer:
         table = self.books.table(entity.name)
         number = doc.get("DocNumber")
         if number is None:
-            gives = entity.name in _NUMBERED and not self.options.custom_transaction_numbers
+            is_purchase = entity.name in _NUMBERED_PURCHASES
+            settings = self.settings
+            own = settings.custom_purchase_numbers if is_purchase else settings.custom_numbers
+            gives = entity.name in _NUMBERED and not own
             if gives and not row.number:
                 doc["DocNumber"] = str(max(1000, table.last_number) + 1)
             return

@@ -15,9 +15,10 @@ POST /_control/options              {option: value, …} (see quickbooks.options
 POST /_control/webhooks             {"url", "verifier_token", "drop", "duplicate",
                                     "wrong_signature", "reverse", "delay_seconds"}
 POST /_control/books                a person's change: {"entity", "operation", "body", "realm"};
-                                    operation create, update, delete, void, deactivate or
-                                    reactivate; a missing SyncToken is filled in, updates are
-                                    sparse unless the body says otherwise
+                                    operation create, update, delete, void, deactivate,
+                                    reactivate or merge (body: Id, into); a missing
+                                    SyncToken is filled in, updates are sparse unless the
+                                    body says otherwise
 """
 
 from __future__ import annotations
@@ -212,6 +213,9 @@ class _Control:
             raise ValueError(f"unknown entity: {word}")
         operation = str(given.get("operation", "update"))
         body: Doc = dict(given.get("body") or {})
+        if operation == "merge":
+            company.merge(entity, str(body["Id"]), str(body["into"]))
+            return company.read(entity, str(body["into"]))
         if operation in ("deactivate", "reactivate"):
             body["Active"] = operation == "reactivate"
             operation = "update"

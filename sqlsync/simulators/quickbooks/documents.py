@@ -16,7 +16,7 @@ from sqlsync.simulators.quickbooks.posting.entries import UNIT
 from sqlsync.simulators.quickbooks.posting.goods import is_stocked
 from sqlsync.simulators.quickbooks.posting.standing import standing_of
 from sqlsync.simulators.quickbooks.store import Books, Links, Row
-from sqlsync.simulators.quickbooks.values import Doc, decode, encode, money, timestamp
+from sqlsync.simulators.quickbooks.values import Doc, decode, encode, in_home, money, timestamp
 
 _HEAD = ("domain", "sparse", "Id", "SyncToken", "MetaData")
 # Of records that can be generated as seeds: what `stored` leaves out.
@@ -26,6 +26,13 @@ _COMPUTED: dict[str, tuple[str, ...]] = {
     "Payment": ("TotalAmt", "UnappliedAmt", "Line", "LinkedTxn"),
 }
 _ONLY_TOTAL = ("PurchaseOrder", "Estimate", "Purchase", "Deposit", "JournalEntry")
+_HOME_TOTAL = frozenset(
+    (
+        *("CreditMemo", "Deposit", "Estimate", "Invoice", "JournalEntry", "RefundReceipt"),
+        "SalesReceipt",
+    )
+)
+_HOME_BALANCE = frozenset({"Bill", "CreditMemo", "Invoice", "RefundReceipt", "SalesReceipt"})
 _PAID_AT_ONCE = ("SalesReceipt", "RefundReceipt")
 
 
@@ -95,6 +102,18 @@ def stored(books: Books, entity: str, row: Row) -> Doc:
 
 def computed(books: Books, entity: str, row: Row) -> Doc:
     """The members that follow from the books."""
+    found = _computed(books, entity, row)
+    rate = (row.doc or {}).get("ExchangeRate")
+    if rate is not None and books.tables[entity].kind == "transaction":
+        if entity in _HOME_TOTAL:
+            found["HomeTotalAmt"] = money(in_home(row.total, rate))
+        if entity in _HOME_BALANCE:
+            left = 0 if entity in _PAID_AT_ONCE else row.open
+            found["HomeBalance"] = money(in_home(left, rate))
+    return found
+
+
+def _computed(books: Books, entity: str, row: Row) -> Doc:
     if entity == "Customer":
         return {
             "Balance": money(row.open),

@@ -39,6 +39,7 @@ MESSAGES: dict[str, str] = {
     "2290": "Negative Amount",
     "2300": "Amount on debits not equal to credits",
     "2500": "Invalid Reference Id",
+    "3001": "message=ThrottleExceeded; errorCode=003001; statusCode=429",
     "4000": "Error parsing query",
     "4001": "Invalid query",
     "4002": "Query processing error",
@@ -49,6 +50,7 @@ MESSAGES: dict[str, str] = {
     "6070": "Amount calculation incorrect in the request",
     "6080": "No Name Provided",
     "6090": "Discount line incomplete",
+    "6100": "Invalid Line TaxCode",
     "6140": "Duplicate Document Number Error",
     "6150": "ParentRef required",
     "6180": "Sub Level Limit",
@@ -62,6 +64,7 @@ MESSAGES: dict[str, str] = {
     "6430": "Invalid account type used",
     "6440": "Transaction Detail Information Required",
     "6540": "Deposited Transaction cannot be changed",
+    "10100": "Result set too large",
     "10000": "An application error has occurred while processing your request",
 }
 
@@ -243,6 +246,16 @@ def unsupported(operation: str) -> Fault:
     return Fault("500", f"Operation {operation} is not supported.")
 
 
+def throttled_item() -> Fault:
+    """Inside a batch's answer, which itself is 200."""
+    fault = throttled()
+    return Fault("3001", str(fault.detail), type="SERVICE")
+
+
+def too_many_objects(most: int) -> Fault:
+    return Fault("10100", f"Result set too large: at most {most} objects fit into one answer.")
+
+
 def system_failure() -> Fault:
     return Fault(
         "10000",
@@ -301,6 +314,6 @@ def wrong_company() -> GatewayFault:
     return GatewayFault(403, "3100", "ApplicationAuthorizationFailed", None, "SERVICE")
 
 
-def throttled() -> GatewayFault:
+def throttled(status: int = 429) -> GatewayFault:
     detail = "The request limit was reached.  Try again later"
-    return GatewayFault(429, "3001", "ThrottleExceeded", detail, "SERVICE")
+    return GatewayFault(status, "3001", "ThrottleExceeded", detail, "SERVICE")

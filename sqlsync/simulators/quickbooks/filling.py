@@ -11,11 +11,13 @@ from typing import Any
 from sqlsync.simulators.quickbooks import documents, faults
 from sqlsync.simulators.quickbooks.entities import Entity
 from sqlsync.simulators.quickbooks.faults import Fault
+from sqlsync.simulators.quickbooks.lines import Pricing
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import Settings
 from sqlsync.simulators.quickbooks.store import Books, Row
+from sqlsync.simulators.quickbooks.taxes import rules_of
 from sqlsync.simulators.quickbooks.values import Doc
 
-USD: Doc = {"value": "USD", "name": "United States Dollar"}
 UNDEPOSITED: Doc = {"value": "4"}
 PAYABLES: Doc = {"value": "33", "name": "Accounts Payable (A/P)"}
 
@@ -29,6 +31,7 @@ class Filling:
 
     books: Books
     options: Options
+    settings: Settings
     today: date
     entity: Entity
     row: Row
@@ -46,6 +49,43 @@ class Filling:
             old = documents.stored(self.books, self.entity.name, self.row)
         lines: Iterable[Doc] = (old or {}).get("Line", [])
         return lines
+
+    def pricing(self, *, purchase: bool = False) -> Pricing:
+        """What the company's books say of the rows of the form."""
+        refused: dict[str, str] = {}
+        if not self.settings.allow_discount:
+            refused["DiscountLineDetail"] = "Discounts are switched off for this company."
+        if not self.settings.allow_shipping:
+            refused["SHIPPING_ITEM_ID"] = "Shipping is switched off for this company."
+        rules = rules_of(self.books, self.settings, purchase=purchase)
+        return Pricing(rules, self.options.enforce_line_types, self._parts_of, refused)
+
+    def _parts_of(self, item: str) -> list[Doc]:
+        """The rows that one bundle of the item is made of."""
+        row = self.books.table("Item").get(int(item)) if item.isdigit() else None
+        group = ((row.doc or {}) if row else {}).get("ItemGroupDetail") or {}
+        parts: list[Doc] = []
+        for line in group.get("ItemGroupLine") or ():
+            number = number_of(line.get("ItemRef"))
+            held = self.books.table("Item").get(number)
+            facts = (held.doc or {}) if held is not None else {}
+            detail: Doc = {
+                "ItemRef": dict(line["ItemRef"]),
+                "UnitPrice": facts.get("UnitPrice") or 0,
+                "Qty": line.get("Qty") or 1,
+            }
+            if self.settings.is_us:
+                detail["TaxCodeRef"] = {"value": "TAX" if facts.get("Taxable") else "NON"}
+            kind = "SalesItemLineDetail"
+            text = {"Description": facts["Description"]} if facts.get("Description") else {}
+            parts.append({**text, "DetailType": kind, kind: detail})
+        return parts
+
+    @property
+    def tax_was_sent(self) -> bool:
+        """The client gave the tax, or it stands: rows that were not sent keep theirs."""
+        changed = {"Line", "ApplyTaxAfterDiscount", "GlobalTaxCalculation"}
+        return "TxnTaxDetail" in self.sent or not self.sent & changed
 
     def default(self, **members: Any) -> None:
         for name, value in members.items():

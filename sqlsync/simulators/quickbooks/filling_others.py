@@ -7,8 +7,6 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.filling import Filling
 from sqlsync.simulators.quickbooks.lines import plain
 
-HOME = "USD"
-
 
 def attachable(filling: Filling) -> None:
     """A note, or a file's description. The file itself comes by /upload."""
@@ -29,6 +27,7 @@ def budget(filling: Filling) -> None:
 def exchange_rate(filling: Filling) -> None:
     doc = filling.doc
     source = doc["SourceCurrencyCode"]
+    home = filling.settings.home
     known = [
         (row.doc or {}).get("Code") for row in filling.books.table("CompanyCurrency").rows.values()
     ]
@@ -36,8 +35,11 @@ def exchange_rate(filling: Filling) -> None:
         raise Fault("2220", f"Invalid Currency Type. Supplied value:{source}", "SourceCurrencyCode")
     if doc["Rate"] <= 0:
         raise Fault("2090", f"Invalid Number. Supplied value:{doc['Rate']}", "Rate")
+    if doc.get("TargetCurrencyCode", home) != home:
+        detail = f"Invalid Currency Type. Supplied value:{doc['TargetCurrencyCode']}"
+        raise Fault("2220", detail, "TargetCurrencyCode")
     doc["Rate"] = plain(doc["Rate"])
-    doc["TargetCurrencyCode"] = HOME
+    doc["TargetCurrencyCode"] = home
     filling.row.number = rate_key(source, doc["AsOfDate"])
 
 

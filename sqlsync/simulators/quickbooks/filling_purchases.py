@@ -7,7 +7,7 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.filling import PAYABLES, Filling, number_of
 
 _PAID_FROM = {"Cash": ("Bank",), "Check": ("Bank",), "CreditCard": ("Credit Card",)}
-_ECHOES = ("BillPaymentCheck", "BillPaymentCreditCard", "ReimburseCharge", "Bill")
+_ECHOES = ("BillPaymentCheck", "BillPaymentCreditCard", "ReimburseCharge")
 
 
 def bill(filling: Filling) -> None:
@@ -25,6 +25,10 @@ def vendor_credit(filling: Filling) -> None:
 
 
 def purchase_order(filling: Filling) -> None:
+    filling.doc.pop("LinkedTxn", None)  # an echo of the bills for it
+    held = (filling.row.doc or {}).get("LinkedTxn")
+    if held:
+        filling.doc["LinkedTxn"] = held
     _payable(filling)
     filling.default(POStatus="Open", EmailStatus="NotSet", CustomField=[])
 
@@ -67,20 +71,33 @@ def _payable(filling: Filling) -> None:
 
 def _rows(filling: Filling) -> None:
     doc = filling.doc
-    strict = filling.options.enforce_line_types
-    doc["Line"], doc["TotalAmt"] = lines.price_purchase(doc, filling.known, strict=strict)
+    pricing = filling.pricing(purchase=True)
+    doc["Line"], doc["TotalAmt"] = lines.price_purchase(
+        doc, filling.known, pricing, tax_sent=filling.tax_was_sent
+    )
     for row in doc["Line"]:
         detail = row[row["DetailType"]]
         if detail.get("BillableStatus") == "Billable" and not number_of(detail.get("CustomerRef")):
             raise Fault("6310", "A billable row needs a customer", "CustomerRef")
-    if "LinkedTxn" in doc:  # what the service shows of links made elsewhere is not kept
+    if (
+        "LinkedTxn" in doc and filling.entity.name != "PurchaseOrder"
+    ):  # what the service shows of links made elsewhere is not kept
         doc["LinkedTxn"] = [x for x in doc["LinkedTxn"] if x.get("TxnType") not in _ECHOES]
-        for link in doc["LinkedTxn"]:
-            _check_order(filling, str(link.get("TxnId") or ""))
+    links = list(doc.get("LinkedTxn") or ())
+    for row in doc["Line"]:
+        links += row.get("LinkedTxn") or ()
+    for link in links:
+        if link.get("TxnType") == "PurchaseOrder":
+            _check_order(filling, str(link.get("TxnId") or ""), link.get("TxnLineId"))
+        elif filling.entity.name == "Bill":
+            raise faults.cannot_be_linked()
 
 
-def _check_order(filling: Filling, number: str) -> None:
-    """A bill names purchase orders of its own vendor."""
+def _check_order(filling: Filling, number: str, line: object) -> None:
+    """A bill names purchase orders of its own vendor, and rows that they have."""
     order = filling.books.table("PurchaseOrder").get(int(number)) if number.isdigit() else None
     if order is None or order.party != number_of(filling.doc.get("VendorRef")):
+        raise faults.cannot_be_linked()
+    rows = {str(row.get("Id")) for row in (order.doc or {}).get("Line") or ()}
+    if line not in (None, "") and str(line) not in rows:
         raise faults.cannot_be_linked()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlsync.simulators.quickbooks import documents, lines
+from sqlsync.simulators.quickbooks import documents, faults, lines
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.filling import UNDEPOSITED, Filling, number_of
 from sqlsync.simulators.quickbooks.values import Doc
@@ -25,6 +25,8 @@ def invoice(filling: Filling) -> None:
     filling.default(LinkedTxn=[])
     doc["LinkedTxn"] = [link for link in doc["LinkedTxn"] if link.get("TxnType") != "Payment"]
     filling.default(DueDate=filling.due())
+    if doc.get("Deposit") and not filling.settings.allow_deposit:
+        raise faults.business("Deposits on invoices are switched off for this company.")
     _priced(filling)
 
 
@@ -80,11 +82,7 @@ def _from_customer(filling: Filling, *, term: bool = False) -> None:
 
 def _priced(filling: Filling) -> None:
     doc = filling.doc
-    # A stored tax stands until rows change; then the service works it out again.
-    tax_stands = not filling.sent & {"Line", "ApplyTaxAfterDiscount"}
-    taxed = "TxnTaxDetail" in filling.sent or tax_stands
-    strict = filling.options.enforce_line_types
-    priced = lines.price_sales(doc, filling.known, tax_sent=taxed, strict=strict)
+    priced = lines.price_sales(doc, filling.known, filling.pricing(), tax_sent=filling.tax_was_sent)
     doc["Line"], doc["TxnTaxDetail"] = priced.rows, priced.tax
     doc["TotalAmt"] = priced.total
     for row in doc["Line"]:  # the income account behind each row's item

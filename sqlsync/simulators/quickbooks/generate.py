@@ -11,6 +11,7 @@ from random import Random
 
 from sqlsync.errors import ConfigError
 from sqlsync.simulators.quickbooks.generate_business import Calendar, add_transactions
+from sqlsync.simulators.quickbooks.generate_foreign import add_foreign_business
 from sqlsync.simulators.quickbooks.generate_lists import (
     add_company,
     add_customers,
@@ -19,17 +20,30 @@ from sqlsync.simulators.quickbooks.generate_lists import (
     add_vendors,
 )
 from sqlsync.simulators.quickbooks.generate_more import add_more_business, add_more_lists
+from sqlsync.simulators.quickbooks.regions import region_of
 from sqlsync.simulators.quickbooks.store import Books
 
 
-def generate(customers: int, invoices: int, seed: int, today: date, now: int) -> Books:
-    """A company with that many customers and invoices, as of `today` (epoch `now`)."""
+def generate(
+    customers: int,
+    invoices: int,
+    seed: int,
+    today: date,
+    now: int,
+    *,
+    country: str = "US",
+    multicurrency: bool = False,
+) -> Books:
+    """A company with that many customers and invoices, as of `today` (epoch `now`).
+
+    multicurrency: it also sells and buys in a foreign currency.
+    """
     if min(customers, invoices) < 0:
         raise ConfigError("A company has no negative number of customers or invoices.")
     if customers < 1 and invoices:
         raise ConfigError("A company with invoices needs at least one customer.")
     random = Random(seed)  # noqa: S311 (invented data, no secret)
-    books = Books()
+    books = Books(country, region_of(country).currency)
     calendar = Calendar.before(today)
     start = calendar.mornings[0] - 86400
     add_lists(books, start)
@@ -41,4 +55,6 @@ def generate(customers: int, invoices: int, seed: int, today: date, now: int) ->
     if invoices:
         add_transactions(books, random, invoices, calendar, now)
     add_more_business(books, today)
+    if multicurrency:
+        add_foreign_business(books, today)
     return books

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlsync.simulators.clock import PACIFIC
 from sqlsync.simulators.quickbooks import names, seeded
-from sqlsync.simulators.quickbooks.generate_lists import HISTORY_DAYS, USD, doc_row, price_of
+from sqlsync.simulators.quickbooks.generate_lists import HISTORY_DAYS, doc_row, price_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc, money
 
@@ -135,7 +135,7 @@ class _Entering:
             "DocNumber": f"B-{1000 + number}",
             "TxnDate": self.calendar.texts[day],
             "DueDate": self.calendar.texts[day + 30],
-            "CurrencyRef": USD,
+            "CurrencyRef": self.books.home,
             "VendorRef": {"value": str(vendor.id), "name": vendor.name},
             "SalesTermRef": {"value": "3"},
             "Line": lines,
@@ -166,7 +166,7 @@ class _Entering:
             "TxnDate": self.calendar.texts[day],
             "POStatus": "Closed" if day < HISTORY_DAYS - 60 else "Open",
             "EmailStatus": "NotSet",
-            "CurrencyRef": USD,
+            "CurrencyRef": self.books.home,
             "CustomField": [],
             "VendorAddr": {"Line1": vendor.name, "Line2": address.get("Line1", "")},
             "Line": lines,
@@ -274,7 +274,7 @@ class _Entering:
             },
             "DocNumber": number,
             "TxnDate": self._date(when),
-            "CurrencyRef": USD,
+            "CurrencyRef": self.books.home,
         }
         row = doc_row(
             self.books,

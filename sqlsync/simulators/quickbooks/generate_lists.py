@@ -9,10 +9,10 @@ from typing import Any
 from sqlsync.simulators.quickbooks import names, seeded
 from sqlsync.simulators.quickbooks.accounts import classification
 from sqlsync.simulators.quickbooks.entitlements import plan
+from sqlsync.simulators.quickbooks.regions import region_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc, encode, money
 
-USD: Doc = {"value": "USD", "name": "United States Dollar"}
 HISTORY_DAYS = 730  # how long the company has been in business
 
 
@@ -34,7 +34,7 @@ def add_lists(books: Books, at: int) -> None:
             "AccountSubType": subtype,
             "CurrentBalance": 0,
             "CurrentBalanceWithSubAccounts": 0,
-            "CurrencyRef": USD,
+            "CurrencyRef": books.home,
         }
         books.insert("Account", Row(number, created=at, updated=at, name=name, doc=doc))
         books.next_id["Account"] = number + 1
@@ -45,19 +45,21 @@ def add_lists(books: Books, at: int) -> None:
         kind = "CREDIT_CARD" if number == 3 else "NON_CREDIT_CARD"
         doc = {"Name": name, "Active": True, "Type": kind}
         books.insert("PaymentMethod", Row(number, created=at, updated=at, name=name, doc=doc))
-    rate = {"TaxRateRef": {"value": "3", "name": "California"}, "TaxTypeApplicable": "TaxOnAmount"}
+    tax = region_of(books.country).tax_code
+    rate = {"TaxRateRef": {"value": "3", "name": tax}, "TaxTypeApplicable": "TaxOnAmount"}
+    bought = [] if books.country == "US" else [{**rate, "TaxOrder": 0}]
     doc = {
-        "Name": "California",
-        "Description": "California",
+        "Name": tax,
+        "Description": tax,
         "Active": True,
         "Hidden": False,
         "Taxable": True,
         "TaxGroup": True,
         "SalesTaxRateList": {"TaxRateDetail": [{**rate, "TaxOrder": 0}]},
-        "PurchaseTaxRateList": {"TaxRateDetail": []},
+        "PurchaseTaxRateList": {"TaxRateDetail": bought},
         "TaxCodeConfigType": "SYSTEM_GENERATED",
     }
-    books.insert("TaxCode", Row(2, created=at, updated=at, name="California", doc=doc))
+    books.insert("TaxCode", Row(2, created=at, updated=at, name=tax, doc=doc))
     for item in names.ITEMS:
         _item(books, item, at)
 
@@ -87,6 +89,7 @@ def _item(books: Books, facts: tuple[str, str, str, int, int], at: int) -> None:
         doc["InvStartDate"] = "2020-01-01"
         doc["Sku"] = f"{name[:2].upper()}-{books.next_id['Item']:03d}"
     row = doc_row(books, "Item", doc, at, name=name)
+    row_code = "TAX" if books.country == "US" else seeded.TAX_CODE
     words = encode(description).decode()
     label = encode(name).decode()
     books.seed_items[row.id] = seeded.ItemFacts(
@@ -94,7 +97,7 @@ def _item(books: Books, facts: tuple[str, str, str, int, int], at: int) -> None:
         f'"Description":{words},"Amount":',
         ',"DetailType":"SalesItemLineDetail","SalesItemLineDetail":{"ItemRef":{"value":'
         f'"{row.id}","name":{label}}},"UnitPrice":{price_of(price)},"ItemAccountRef":{{"value":'
-        f'"{income[0]}","name":"{income[1]}"}},"TaxCodeRef":{{"value":"TAX"}},"Qty":',
+        f'"{income[0]}","name":"{income[1]}"}},"TaxCodeRef":{{"value":"{row_code}"}},"Qty":',
         int(income[0]),
         description,
     )
@@ -174,7 +177,7 @@ def add_vendors(books: Books, random: Random, count: int, at: int) -> None:
                 "CountrySubDivisionCode": state,
                 "PostalCode": postal,
             },
-            "CurrencyRef": USD,
+            "CurrencyRef": books.home,
             "TermRef": {"value": "3"},
             "GivenName": given,
             "FamilyName": family,
@@ -238,7 +241,7 @@ def add_company(books: Books, today: date, at: int) -> None:
         "PrimaryPhone": {"FreeFormNumber": "(415) 555-0100"},
         "CompanyStartDate": start,
         "FiscalYearStartMonth": "January",
-        "Country": "US",
+        "Country": books.country,
         "Email": {"Address": "office@lakesidebikes.example"},
         "WebAddr": {},
         "SupportedLanguages": "en",
@@ -288,7 +291,10 @@ def add_company(books: Books, today: date, at: int) -> None:
             "AutoApplyCredit": False,
         },
         "TaxPrefs": {"UsingSalesTax": True, "TaxGroupCodeRef": {"value": "2"}},
-        "CurrencyPrefs": {"MultiCurrencyEnabled": False, "HomeCurrency": {"value": "USD"}},
+        "CurrencyPrefs": {
+            "MultiCurrencyEnabled": False,
+            "HomeCurrency": {"value": books.home["value"]},
+        },
         "ReportPrefs": {"ReportBasis": "Accrual"},
         "OtherPrefs": {
             "NameValue": [

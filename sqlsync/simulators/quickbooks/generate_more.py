@@ -14,12 +14,14 @@ from typing import Any
 from sqlsync.simulators.clock import PACIFIC
 from sqlsync.simulators.quickbooks.entities import entities
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.regions import region_of
+from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
-from sqlsync.simulators.quickbooks.values import Doc
+from sqlsync.simulators.quickbooks.values import CURRENCY_NAMES, Doc
 from sqlsync.simulators.quickbooks.writer import Writer
 
 DAYS = 30  # how far back these records go
-_RATES = {"EUR": "1.0812", "GBP": "1.2745", "CAD": "0.7311"}
+_RATES = {"EUR": "1.0812", "GBP": "1.2745", "CAD": "0.7311", "USD": "1.0427"}  # of a foreign unit
 _CLASSIFICATIONS = (  # id, code, name, level, parent
     ("EUC-99990101-V1-00020000", "99990101", "Bicycles", "1", None),
     ("EUC-99990102-V1-00020000", "99990102", "Bicycle parts", "2", "EUC-99990101-V1-00020000"),
@@ -41,15 +43,19 @@ def add_more_lists(books: Books, at: int) -> None:
         books.insert(entity, row)
         return row.id
 
-    agency = "California Department of Tax and Fee Administration"
+    region = region_of(books.country)
     insert(
         "TaxAgency",
-        agency,
+        region.agency,
         TaxTrackedOnPurchases=False,
         TaxTrackedOnSales=True,
         TaxAgencyConfig="SYSTEM_GENERATED",
     )
-    for name, rate in (("Exempt", 0), ("County", Decimal("1.5")), ("California", Decimal("7.7"))):
+    for name, rate in (
+        ("Exempt", 0),
+        ("County", Decimal("1.5")),
+        (region.tax_code, Decimal("7.7")),
+    ):
         since = "2014-01-01T00:00:00-08:00"
         insert(
             "TaxRate",
@@ -68,12 +74,8 @@ def add_more_lists(books: Books, at: int) -> None:
     insert("Department", "Rental desk", harbor)
     for name in ("Club", "Dealer", "Walk-in"):
         insert("CustomerType", name)
-    for code, name in (
-        ("EUR", "Euro"),
-        ("GBP", "British Pound Sterling"),
-        ("CAD", "Canadian Dollar"),
-    ):
-        insert("CompanyCurrency", code, Name=name)
+    for code in foreign_currencies(books):
+        insert("CompanyCurrency", code, Name=CURRENCY_NAMES[code])
     insert("JournalCode", "VT", Description="Ventes", Type="Sales")
     insert("JournalCode", "AC", Description="Achats", Type="Expenses")
     number = books.next_id["Term"] = 6
@@ -89,25 +91,37 @@ def add_more_lists(books: Books, at: int) -> None:
         books.insert("TaxClassification", row)
 
 
+def foreign_currencies(books: Books) -> list[str]:
+    """The three other currencies of a generated company."""
+    return [code for code in _RATES if code != books.home["value"]][:3]
+
+
 def add_more_business(books: Books, today: date) -> None:
     """The rest of the forms, over the last month. Needs a customer, a vendor and an employee."""
     customers = [row for row in books.tables["Customer"].rows.values() if row.active]
     vendors = books.tables["Vendor"].ids
     if not customers or not vendors:
         return
-    entry = _Entry(books, today, customers[-1].id, vendors[-1], books.tables["Employee"].ids[-1])
+    entry = Entry(books, today, customers[-1].id, vendors[-1], books.tables["Employee"].ids[-1])
     entry.sales()
     entry.purchases()
     entry.money()
     entry.others()
-    for table in books.tables.values():  # entered later than what happened later
+    in_order(books)
+
+
+def in_order(books: Books) -> None:
+    """Puts records that were entered later than what happened later where they belong."""
+    for table in books.tables.values():
         ordered = sorted(table.rows.values(), key=lambda row: (row.updated, row.id))
         table.rows = {row.id: row for row in ordered}
         table.version += 1
 
 
 @dataclass(slots=True)
-class _Entry:
+class Entry:
+    """Enters what happened over the last month, as a client would."""
+
     books: Books
     today: date
     customer: int
@@ -120,8 +134,17 @@ class _Entry:
         self.day = max(1, self.day - 1)
         on = self.today - timedelta(days=self.day)
         at = datetime(on.year, on.month, on.day, 9, tzinfo=PACIFIC)
+        if ("GlobalTaxCalculation",) in entities()[entity].fields:
+            body = {**self.untaxed, **body}
+        if settings_of(self.books).multicurrency:
+            body.setdefault("CurrencyRef", {"value": self.books.home["value"]})
         writer = Writer(self.books, Options(), int(at.timestamp()), on)
         return str(writer.save(entities()[entity], body).id)
+
+    @property
+    def untaxed(self) -> Doc:
+        """Outside the US a form without tax codes says so."""
+        return {} if self.books.country == "US" else {"GlobalTaxCalculation": "NotApplicable"}
 
     @property
     def customer_ref(self) -> Doc:
@@ -141,10 +164,10 @@ class _Entry:
             ("SalesReceipt", {"PaymentMethodRef": {"value": "1"}}),
             ("SalesReceipt", {}),
         ):
-            self.enter(name, **who, Line=[_sale("3", 2, 4500)], **more)
+            self.enter(name, **who, Line=[sale("3", 2, 4500)], **more)
 
     def purchases(self) -> None:
-        rent = [_cost("61", 120000)]
+        rent = [cost("61", 120000)]
         payee = {**self.vendor_ref, "type": "Vendor"}
         for kind, account in (("Check", "35"), ("CreditCard", "42"), ("Cash", "35")):
             self.enter(
@@ -152,15 +175,15 @@ class _Entry:
                 PaymentType=kind,
                 AccountRef={"value": account},
                 EntityRef=payee,
-                Line=[_cost("63", 6420)],
+                Line=[cost("63", 6420)],
             )
-        billable = _cost("66", 8800)
+        billable = cost("66", 8800)
         detail = billable["AccountBasedExpenseLineDetail"]
         detail |= {"BillableStatus": "Billable", "CustomerRef": self.customer_ref}
         self.enter(
             "Purchase", PaymentType="Cash", AccountRef={"value": "35"}, Line=[*rent, billable]
         )
-        self.enter("VendorCredit", VendorRef=self.vendor_ref, Line=[_cost("60", 2000)])
+        self.enter("VendorCredit", VendorRef=self.vendor_ref, Line=[cost("60", 2000)])
 
     def money(self) -> None:
         receipts = self.books.tables["SalesReceipt"]
@@ -201,11 +224,14 @@ class _Entry:
         )
 
     def others(self) -> None:
-        for source, rate in _RATES.items():
+        for source in foreign_currencies(self.books):
             for back in (7, 0):
                 day = (self.today - timedelta(days=back)).isoformat()
                 self.enter(
-                    "ExchangeRate", SourceCurrencyCode=source, AsOfDate=day, Rate=Decimal(rate)
+                    "ExchangeRate",
+                    SourceCurrencyCode=source,
+                    AsOfDate=day,
+                    Rate=Decimal(_RATES[source]),
                 )
         year = self.today.year
         plan = {"BudgetDate": f"{year}-01-01", "Amount": 1000, "AccountRef": {"value": "79"}}
@@ -229,8 +255,9 @@ class _Entry:
             },
         }
         form = {
+            **self.untaxed,
             "CustomerRef": self.customer_ref,
-            "Line": [_sale("3", 2, 4500)],
+            "Line": [sale("3", 2, 4500)],
             "RecurringInfo": info,
         }
         self.enter("RecurringTransaction", Invoice=form)
@@ -241,7 +268,7 @@ class _Entry:
         self.books.insert(entity, row)
 
 
-def _sale(item: str, quantity: int, cents: int) -> Doc:
+def sale(item: str, quantity: int, cents: int) -> Doc:
     price = Decimal(cents) / 100
     return {
         "Amount": price * quantity,
@@ -250,7 +277,7 @@ def _sale(item: str, quantity: int, cents: int) -> Doc:
     }
 
 
-def _cost(account: str, cents: int) -> Doc:
+def cost(account: str, cents: int) -> Doc:
     return {
         "Amount": Decimal(cents) / 100,
         "DetailType": "AccountBasedExpenseLineDetail",

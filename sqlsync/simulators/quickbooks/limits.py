@@ -14,10 +14,21 @@ class Limiter:
         self._options = options
         self._requests: deque[float] = deque()
         self._batches: deque[float] = deque()
+        self._reads: dict[str, int] = {}  # by month
+        self.running = 0  # requests that are being answered
 
-    def admit(self, now: float, *, is_batch: bool) -> bool:
-        """Counts the request and says whether it is within the limits."""
+    def admit(self, now: float, *, is_batch: bool, reads_in: str | None = None) -> bool:
+        """Counts the request and says whether it is within the limits.
+
+        reads_in: the month ("2026-03") that a reading request counts in.
+        """
         options = self._options
+        if options.concurrent_requests is not None and self.running > options.concurrent_requests:
+            return False
+        if reads_in is not None and options.reads_per_month is not None:
+            self._reads[reads_in] = self._reads.get(reads_in, 0) + 1
+            if self._reads[reads_in] > options.reads_per_month:
+                return False
         _forget(self._requests, now - 60)
         _forget(self._batches, now - 60)
         per_minute, per_second = options.requests_per_minute, options.requests_per_second

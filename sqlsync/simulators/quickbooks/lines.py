@@ -6,14 +6,14 @@ not sent are gone. The sub-total row is the service's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.faults import Fault
-from sqlsync.simulators.quickbooks.seeded import TAX_CODE, TAX_PERMILLE, TAX_RATE, tax_cents
+from sqlsync.simulators.quickbooks.taxes import US_CODES, TaxRules, of_form, of_rows
 from sqlsync.simulators.quickbooks.values import Doc, money, to_cents
 
 SALES_DETAILS = ("SalesItemLineDetail", "GroupLineDetail", "DescriptionOnly", "DiscountLineDetail")
@@ -83,67 +83,128 @@ def _checked(rows: Any, allowed: tuple[str, ...], *, strict: bool) -> list[Doc]:
 
 
 @dataclass(frozen=True, slots=True)
+class Pricing:
+    """What the company's books say of rows.
+
+    parts: of a bundle by the item's id, as rows for one of it. strict: rows of other forms are
+    refused. refused: item or kind of row -> why the company does not take it.
+    """
+
+    tax: TaxRules
+    strict: bool
+    parts: Callable[[str], list[Doc]] = lambda item: []
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Priced:
     rows: list[Doc]
     tax: Doc  # TxnTaxDetail
     total: int  # cents
 
 
-def price_sales(doc: Doc, known: Iterable[Doc], *, tax_sent: bool, strict: bool) -> Priced:
+def price_sales(doc: Doc, known: Iterable[Doc], pricing: Pricing, *, tax_sent: bool) -> Priced:
     """Rows, tax and total of a sales form."""
-    rows = _checked(doc.get("Line"), SALES_DETAILS, strict=strict)
+    rows = _checked(doc.get("Line"), SALES_DETAILS, strict=pricing.strict)
     discounts = [row for row in rows if row["DetailType"] == "DiscountLineDetail"]
     if len(discounts) > 1:
         raise faults.business("A transaction can have only one discount.")
-    priced, subtotal, taxable = [], 0, 0
-    for row in (row for row in rows if row["DetailType"] != "DiscountLineDetail"):
-        cents, is_taxed = _sales_row(row)
-        subtotal += cents
-        taxable += cents if is_taxed else 0
-        priced.append(row)
+    if discounts and "DiscountLineDetail" in pricing.refused:
+        raise faults.business(pricing.refused["DiscountLineDetail"])
+    priced = [row for row in rows if row["DetailType"] != "DiscountLineDetail"]
+    sold: list[Doc] = []  # rows and the rows inside of bundles, which tax is worked out on
+    for row in priced:
+        sold += _sales_row(row, pricing)
+    if not pricing.tax.is_us:
+        tax = of_rows(pricing.tax, doc, sold, sent=tax_sent)
+        for row in priced:
+            _sum_bundle(row)
+    subtotal = sum(to_cents(row.get("Amount") or 0) for row in priced)
     lines = number_rows(priced, known)
     lines.append({"Amount": money(subtotal), "DetailType": SERVER_ROW, SERVER_ROW: {}})
     reduction = 0
     for row in discounts:
         reduction, discount = _discount(row, subtotal)
         lines.append(discount)
-    if doc.get("ApplyTaxAfterDiscount") and subtotal:
-        taxable -= int(
-            (Decimal(reduction) * taxable / subtotal).quantize(Decimal(1), ROUND_HALF_UP)
-        )
-    tax, tax_total = _tax(doc.get("TxnTaxDetail") or {}, taxable, sent=tax_sent)
-    return Priced(lines, tax, subtotal - reduction + tax_total)
+    if pricing.tax.is_us:
+        taxable = sum(to_cents(row["Amount"]) for row in sold if _is_taxed(row))
+        if doc.get("ApplyTaxAfterDiscount") and subtotal:
+            taxable -= int(
+                (Decimal(reduction) * taxable / subtotal).quantize(Decimal(1), ROUND_HALF_UP)
+            )
+        tax = of_form(pricing.tax, doc.get("TxnTaxDetail") or {}, taxable, sent=tax_sent)
+    return Priced(lines, tax.detail, subtotal - reduction + tax.cents)
 
 
-def _sales_row(row: Doc) -> tuple[int, bool]:
+def _is_taxed(row: Doc) -> bool:
+    code = (row.get("SalesItemLineDetail") or {}).get("TaxCodeRef") or {}
+    return bool(code.get("value") == "TAX")
+
+
+def _sum_bundle(row: Doc) -> None:
+    inner = (row.get("GroupLineDetail") or {}).get("Line")
+    if inner:
+        row["Amount"] = money(sum(to_cents(part["Amount"]) for part in inner))
+
+
+def _sales_row(row: Doc, pricing: Pricing) -> list[Doc]:
+    """Completes a row in place. Returns the rows that are sold by it."""
     kind = row["DetailType"]
     if kind == "DescriptionOnly":
         row.pop("Amount", None)
         row.setdefault("DescriptionLineDetail", {})
-        return 0, False
+        return []
     if kind == "GroupLineDetail":
-        detail = dict(row.get("GroupLineDetail") or {})
-        inner = detail.get("Line") or []
-        cents = sum(to_cents(part.get("Amount") or 0) for part in inner)
-        if row.get("Amount") is not None:
-            cents = to_cents(row["Amount"])
-        row["Amount"] = money(cents)
-        row[kind] = detail
-        return cents, False
+        return _bundle(row, pricing)
     detail = dict(row.get(kind) or {})
     cents = _amount(row, detail)
     for name in ("Qty", "UnitPrice"):
         if name in detail:
             detail[name] = plain(detail[name])
     code = (detail.get("TaxCodeRef") or {}).get("value")
-    if code not in (None, "", "TAX", "NON"):
-        raise Fault("6000", "Business Validation Error: Invalid tax code on the line.")
-    detail["TaxCodeRef"] = {"value": code or "NON"}
-    if not (detail.get("ItemRef") or {}).get("value"):
+    if pricing.tax.is_us:
+        if code not in (None, "", *US_CODES):
+            raise Fault("6100", f"Invalid Line TaxCode. Supplied value:{code}", "TaxCodeRef")
+        detail["TaxCodeRef"] = {"value": code or "NON"}
+    item = str((detail.get("ItemRef") or {}).get("value") or "")
+    if item in pricing.refused:
+        raise faults.business(pricing.refused[item])
+    if not item:
         detail["ItemRef"] = {"value": "1"}
     row["Amount"] = money(cents)
     row[kind] = detail
-    return cents, code == "TAX"
+    return [row]
+
+
+def _bundle(row: Doc, pricing: Pricing) -> list[Doc]:
+    """A bundle is worth its rows: those that were sent, or the item's parts so many times."""
+    detail = dict(row.get("GroupLineDetail") or {})
+    item = str((detail.get("GroupItemRef") or {}).get("value") or "")
+    inner = [dict(part) for part in detail.get("Line") or ()]
+    if not inner and item:
+        count = Decimal(detail.get("Quantity") or 1)
+        inner = [_times(part, count) for part in pricing.parts(item)]
+        detail["Quantity"] = plain(count)
+    if not inner:
+        row["Amount"] = money(to_cents(row.get("Amount") or 0))
+        row["GroupLineDetail"] = detail
+        return []
+    sold: list[Doc] = []
+    for part in inner:
+        part.setdefault("DetailType", "SalesItemLineDetail")
+        sold += _sales_row(part, pricing)
+    detail["Line"] = number_rows(inner, ())
+    row["GroupLineDetail"] = detail
+    _sum_bundle(row)
+    return detail["Line"] if sold else []
+
+
+def _times(part: Doc, count: Decimal) -> Doc:
+    detail = part["SalesItemLineDetail"]
+    quantity = Decimal(detail["Qty"]) * count
+    cents = to_cents(Decimal(detail["UnitPrice"]) * quantity)
+    more = {**detail, "Qty": plain(quantity)}
+    return {**part, "Amount": money(cents), "SalesItemLineDetail": more}
 
 
 def _discount(row: Doc, subtotal: int) -> tuple[int, Doc]:
@@ -169,36 +230,11 @@ def _discount(row: Doc, subtotal: int) -> tuple[int, Doc]:
     }
 
 
-def _tax(given: Doc, taxable: int, *, sent: bool) -> tuple[Doc, int]:
-    """TxnTaxDetail and its total: a sent TotalTax is honoured, else computed from the code."""
-    code = (given.get("TxnTaxCodeRef") or {}).get("value")
-    if sent and given.get("TotalTax") is not None:
-        cents = to_cents(given["TotalTax"])
-    elif code == TAX_CODE:
-        cents = tax_cents(taxable)
-    elif code is None and not sent and given.get("TotalTax") is not None:
-        cents = to_cents(given["TotalTax"])
-    else:
-        cents = 0
-    if code is None:
-        return {"TotalTax": money(cents)}, cents
-    line = {
-        "Amount": money(cents),
-        "DetailType": "TaxLineDetail",
-        "TaxLineDetail": {
-            "TaxRateRef": {"value": TAX_RATE},
-            "PercentBased": True,
-            "TaxPercent": Decimal(TAX_PERMILLE) / 10,
-            "NetAmountTaxable": money(taxable),
-        },
-    }
-    return {"TxnTaxCodeRef": {"value": code}, "TotalTax": money(cents), "TaxLine": [line]}, cents
-
-
-def price_purchase(doc: Doc, known: Iterable[Doc], *, strict: bool) -> tuple[list[Doc], int]:
-    """Rows and total of a bill or purchase order."""
-    rows = _checked(doc.get("Line"), PURCHASE_DETAILS, strict=strict)
-    total = 0
+def price_purchase(
+    doc: Doc, known: Iterable[Doc], pricing: Pricing, *, tax_sent: bool
+) -> tuple[list[Doc], int]:
+    """Rows and total of a bill, order or expense; outside the US its tax too, in place."""
+    rows = _checked(doc.get("Line"), PURCHASE_DETAILS, strict=pricing.strict)
     for row in rows:
         kind = row["DetailType"]
         detail = dict(row.get(kind) or {})
@@ -207,16 +243,21 @@ def price_purchase(doc: Doc, known: Iterable[Doc], *, strict: bool) -> tuple[lis
         if kind == "ItemBasedExpenseLineDetail" and not detail.get("ItemRef"):
             raise faults.missing("ItemRef")
         cents = _amount(row, detail)
-        total += cents
         for name in ("Qty", "UnitPrice"):
             if name in detail:
                 detail[name] = plain(detail[name])
         detail.setdefault("BillableStatus", "NotBillable")
-        detail.setdefault("TaxCodeRef", {"value": "NON"})
+        if pricing.tax.is_us:
+            detail.setdefault("TaxCodeRef", {"value": "NON"})
         row["Amount"] = money(cents)
         row[kind] = detail
-    tax = (doc.get("TxnTaxDetail") or {}).get("TotalTax")
-    return number_rows(rows, known), total + (to_cents(tax) if tax else 0)
+    if pricing.tax.is_us:
+        given = (doc.get("TxnTaxDetail") or {}).get("TotalTax")
+        tax = to_cents(given) if given else 0
+    else:
+        taxed = of_rows(pricing.tax, doc, rows, sent=tax_sent)
+        doc["TxnTaxDetail"], tax = taxed.detail, taxed.cents
+    return number_rows(rows, known), sum(to_cents(row["Amount"]) for row in rows) + tax
 
 
 def voided(value: Any) -> Any:

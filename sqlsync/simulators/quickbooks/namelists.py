@@ -13,9 +13,8 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.lines import plain
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.store import PARTIES, Books, Row
-from sqlsync.simulators.quickbooks.values import Doc
+from sqlsync.simulators.quickbooks.values import CURRENCY_NAMES, Doc
 
-USD: Doc = {"value": "USD", "name": "United States Dollar"}
 _SUFFIX = re.compile(r" \(deleted(?: \d+)?\)$", re.IGNORECASE)
 LEVELS = 5
 _KIND = {
@@ -31,16 +30,6 @@ _KIND = {
 }
 _NOT_MARKED = frozenset({"Term", "CompanyCurrency", "JournalCode", "TaxAgency"})  # when inactive
 _WITHOUT_ACTIVE = frozenset({"JournalCode", "TaxAgency"})
-_CURRENCIES = {
-    "AUD": "Australian Dollar",
-    "CAD": "Canadian Dollar",
-    "CHF": "Swiss Franc",
-    "EUR": "Euro",
-    "GBP": "British Pound Sterling",
-    "JPY": "Japanese Yen",
-    "NZD": "New Zealand Dollar",
-    "SEK": "Swedish Krona",
-}
 
 
 def name_member(entity: str) -> str:
@@ -118,11 +107,9 @@ def _party(entity: str, doc: Doc, row: Row, options: Options) -> None:
         doc.setdefault("PreferredDeliveryMethod", "None")
         doc.setdefault("IsProject", False)
         doc.setdefault("ClientEntityId", "0")
-        doc.setdefault("CurrencyRef", USD)
         doc.setdefault("V4IDPseudonym", f"0021{row.id:012x}")
     elif entity == "Vendor":
         doc.setdefault("Vendor1099", False)
-        doc.setdefault("CurrencyRef", USD)
         doc.setdefault("V4IDPseudonym", f"0022{row.id:012x}")
     else:
         doc.setdefault("BillableTime", False)
@@ -173,9 +160,9 @@ def _term(doc: Doc) -> None:
 
 def _currency(doc: Doc) -> None:
     code = str(doc["Code"])
-    if code not in _CURRENCIES:
+    if code not in CURRENCY_NAMES:
         raise Fault("2220", f"Invalid Currency Type. Supplied value:{code}", "Code")
-    doc["Name"] = _CURRENCIES[code]
+    doc["Name"] = CURRENCY_NAMES[code]
 
 
 def _account(doc: Doc, *, is_new: bool) -> None:
@@ -193,7 +180,6 @@ def _account(doc: Doc, *, is_new: bool) -> None:
     doc["SubAccount"] = bool((doc.get("ParentRef") or {}).get("value"))
     doc.setdefault("CurrentBalance", 0)
     doc.setdefault("CurrentBalanceWithSubAccounts", 0)
-    doc.setdefault("CurrencyRef", USD)
 
 
 def _name(books: Books, entity: str, doc: Doc, row: Row, parent: int, options: Options) -> None:

@@ -19,7 +19,6 @@ from sqlsync.simulators.quickbooks.names import (
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import encode, money_text, timestamp
 
-CURRENCY = '"CurrencyRef":{"value":"USD","name":"United States Dollar"}'
 TAX_CODE, TAX_RATE, TAX_PERMILLE = "2", "3", 77  # 7.7 percent, as the samples
 
 
@@ -66,6 +65,17 @@ def render(books: Books, entity: str, row: Row) -> bytes:
     if entity == "Customer":
         return _customer(books, row).encode()
     raise KeyError(entity)
+
+
+def _currency(books: Books) -> str:
+    return f'"CurrencyRef":{{"value":"{books.home["value"]}","name":"{books.home["name"]}"}}'
+
+
+def _region(books: Books, seed: InvoiceSeed) -> str:
+    """Outside the US a form says how tax stands in its amounts."""
+    if books.country == "US":
+        return ""
+    return f'"GlobalTaxCalculation":"{"TaxExcluded" if seed.tax else "NotApplicable"}",'
 
 
 def _text(value: str) -> str:
@@ -127,7 +137,7 @@ def _customer(books: Books, row: Row) -> str:
         f'"BillAddr":{_address(row.id, seed, 0)},"ShipAddr":{_address(row.id, seed, 1)},'
         f'"Job":{"true" if row.parent else "false"},"BillWithParent":false,{parent}'
         f'"Balance":{money_text(row.open)},"BalanceWithJobs":{money_text(with_jobs)},'
-        f'{CURRENCY},"PreferredDeliveryMethod":"Email","IsProject":false,"ClientEntityId":"0",'
+        f'{_currency(books)},"PreferredDeliveryMethod":"Email","IsProject":false,"ClientEntityId":"0",'
         f'"GivenName":"{GIVEN[seed.given]}","FamilyName":"{FAMILY[seed.family]}",'
         f'"FullyQualifiedName":{full},{company}"DisplayName":{name},"PrintOnCheckName":{name},'
         f'"Active":{"true" if row.active else "false"},"V4IDPseudonym":"0021{row.id:012x}",'
@@ -190,8 +200,10 @@ def _invoice(books: Books, row: Row) -> str:
         f'{_head(row)}"AllowIPNPayment":false,"AllowOnlinePayment":false,'
         '"AllowOnlineCreditCardPayment":false,"AllowOnlineACHPayment":false,"CustomField":'
         '[{"DefinitionId":"1","Name":"Crew #","Type":"StringType"}],'
-        f'"DocNumber":"{row.number}","TxnDate":"{row.date}",{CURRENCY},"LinkedTxn":[{links}],'
-        f'{invoice_lines(books, seed)}"CustomerRef":{{"value":"{row.party}","name":'
+        f'"DocNumber":"{row.number}","TxnDate":"{row.date}",{_currency(books)},'
+        f'"LinkedTxn":[{links}],'
+        f"{_region(books, seed)}{invoice_lines(books, seed)}"
+        f'"CustomerRef":{{"value":"{row.party}","name":'
         f'{_text(books.row("Customer", row.party).name)}}},"CustomerMemo":{{"value":'
         f'"Thank you for riding with us."}},{customer_form(books, row.party)}'
         f'"DueDate":"{seed.due}","TotalAmt":{money_text(row.total)},'
@@ -229,7 +241,7 @@ def _payment(books: Books, row: Row) -> str:
         f'{_text(books.row("Customer", row.party).name)}}},"DepositToAccountRef":{{"value":"4"}},'
         f'"PaymentMethodRef":{{"value":"{seed.method}"}},"PaymentRefNum":"{20000 + row.id}",'
         f'"TotalAmt":{money_text(row.total)},"UnappliedAmt":{money_text(row.open)},'
-        f'"ProcessPayment":false,"TxnDate":"{row.date}",{CURRENCY},'
+        f'"ProcessPayment":false,"TxnDate":"{row.date}",{_currency(books)},'
         f'"Line":[{",".join(lines)}]{_on_deposit(row)}}}'
     )
 

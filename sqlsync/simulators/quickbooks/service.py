@@ -15,15 +15,17 @@ from typing import Any
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.company import Company
+from sqlsync.simulators.quickbooks.entities import entity_by_wrapper
 from sqlsync.simulators.quickbooks.generate import generate
 from sqlsync.simulators.quickbooks.limits import Limiter
 from sqlsync.simulators.quickbooks.oauth import ACCOUNTING, Authority
 from sqlsync.simulators.quickbooks.openid import Signer
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import PREFERENCES
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.webhooks import Sender
 from sqlsync.simulators.traffic import Traffic
-from sqlsync.simulators.trouble import Troubles
+from sqlsync.simulators.trouble import Seen, Troubles
 
 FIRST_REALM = 9341450000000001
 
@@ -37,6 +39,8 @@ class CompanySpec:
     seed: int = 1
     realm_id: str | None = None
     refresh_token: str | None = None
+    country: str = "US"  # or GB, AU, CA: home currency and the way of tax follow
+    multicurrency: bool = False
 
 
 class Service:
@@ -44,7 +48,7 @@ class Service:
 
     def __init__(self, options: Options | None = None, clock: SimulatedClock | None = None) -> None:
         self.options = options or Options()
-        self.clock = clock or SimulatedClock()
+        self.clock = clock or SimulatedClock(skew_seconds=self.options.clock_skew_seconds)
         self.authority = Authority(self.options, self.clock)
         self.signer = Signer()
         self.companies: dict[str, Company] = {}
@@ -58,10 +62,17 @@ class Service:
         """Generates a company and connects it once, for scripts."""
         realm = spec.realm_id or str(FIRST_REALM + len(self.companies))
         books = generate(
-            spec.customers, spec.invoices, spec.seed, self.clock.today(), self.clock.epoch()
+            spec.customers,
+            spec.invoices,
+            spec.seed,
+            self.clock.today(),
+            self.clock.epoch(),
+            country=spec.country,
+            multicurrency=spec.multicurrency or self.options.multicurrency,
         )
         company = Company(realm, books, self.options, self.clock)
         company.on_change = self._changed
+        company.spoil_item = self._spoil_item
         self.companies[realm] = company
         self.refresh_tokens[realm] = self.authority.grant(realm, token=spec.refresh_token)
         return company
@@ -69,7 +80,22 @@ class Service:
     def _changed(self, realm: str, changes: Iterable[Change]) -> None:
         self.sender.announce(realm, changes)
 
-    def enter(self, realm: str, token: str | None, *, is_batch: bool) -> Company:
+    def limiter(self, realm: str) -> Limiter:
+        return self._limiters.setdefault(realm, Limiter(self.options))
+
+    def _spoil_item(self, item: dict[str, Any]) -> None:
+        """Trouble that is scripted for `operation: "batch_item"`: throttled, or an error."""
+        named = [name.lower() for name in item if name.lower() in entity_by_wrapper()]
+        seen = Seen("POST", "/batch", named[0] if named else "", "batch_item")
+        for rule in self.troubles.take("before", seen):
+            if rule.kind == "throttle":
+                raise faults.throttled_item()
+            if rule.kind == "status":
+                raise faults.system_failure()
+
+    def enter(
+        self, realm: str, token: str | None, *, is_batch: bool, is_read: bool = False
+    ) -> Company:
         """The company a request may use, or GatewayFault 401, 403, 429."""
         if not token:
             raise faults.token_expired("Token is missing")
@@ -80,9 +106,10 @@ class Service:
         may = ACCOUNTING in grant.scope.split() and grant.realm_id == realm
         if company is None or not may:
             raise faults.wrong_company()
-        limiter = self._limiters.setdefault(realm, Limiter(self.options))
-        if not limiter.admit(self.clock.monotonic(), is_batch=is_batch):
-            raise faults.throttled()
+        month = f"{self.clock.today():%Y-%m}" if is_read else None
+        now = self.clock.monotonic()
+        if not self.limiter(realm).admit(now, is_batch=is_batch, reads_in=month):
+            raise faults.throttled(self.options.throttle_status)
         return company
 
     def set_options(self, given: dict[str, Any]) -> None:
@@ -97,4 +124,7 @@ class Service:
                 value = tuple(float(v) if isinstance(v, Decimal) else v for v in value)
             if isinstance(value, Decimal):
                 value = float(value)
+            if name in PREFERENCES:
+                for company in self.companies.values():
+                    company.prefer(name, value)
             setattr(self.options, name, value)

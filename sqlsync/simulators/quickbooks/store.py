@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlsync.simulators.quickbooks.entities import entities
-from sqlsync.simulators.quickbooks.values import Doc
+from sqlsync.simulators.quickbooks.values import Doc, currency_ref
 
 Links = tuple[tuple[int, int], ...]  # (transaction id, cents)
 
@@ -141,7 +141,9 @@ FIRST_LONG_ID = 5_000_000_000_000_000_001
 class Books:
     """Every table of one company, the id sequences and the index of names."""
 
-    def __init__(self) -> None:
+    def __init__(self, country: str = "US", currency: str = "USD") -> None:
+        self.country = country
+        self.home: Doc = currency_ref(currency)
         self.tables: dict[str, Table] = {}
         for entity in entities().values():
             self.tables[entity.name] = Table(entity.name, entity.kind)

@@ -10,13 +10,15 @@ from sqlsync.simulators.quickbooks.store import FIELDS, Books, Row, Table
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record that a write changed. operation: Create Update Delete Void Emailed, and two
-    kinds of Update: Balance (another record's write) and Deactivate."""
+    """One record that a write changed. operation: Create Update Delete Void Emailed Merge, and
+    two kinds of Update: Balance (another record's write) and Deactivate. deleted: of a Merge, the
+    record that is gone."""
 
     entity: str
     id: int
     operation: str
     at: int
+    deleted: int = 0
 
 
 class Unit:

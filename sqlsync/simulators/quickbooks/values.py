@@ -18,6 +18,18 @@ from sqlsync.simulators.clock import PACIFIC
 
 Doc = dict[str, Any]
 
+CURRENCY_NAMES = {
+    "AUD": "Australian Dollar",
+    "CAD": "Canadian Dollar",
+    "CHF": "Swiss Franc",
+    "EUR": "Euro",
+    "GBP": "British Pound Sterling",
+    "JPY": "Japanese Yen",
+    "NZD": "New Zealand Dollar",
+    "SEK": "Swedish Krona",
+    "USD": "United States Dollar",
+}
+
 CENT = Decimal("0.01")
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -44,6 +56,16 @@ def money(cents: int) -> Decimal | int:
     whole, rest = divmod(abs(cents), 100)
     text = f"{whole}.{rest // 10}" if rest % 10 == 0 else f"{whole}.{rest:02d}"
     return Decimal(text if cents > 0 else "-" + text)
+
+
+def currency_ref(code: str) -> Doc:
+    """A reference to a currency, as the service shows it."""
+    return {"value": code, "name": CURRENCY_NAMES.get(code, code)}
+
+
+def in_home(cents: int, rate: Any) -> int:
+    """Cents of a form in home currency."""
+    return int((Decimal(cents) * Decimal(rate)).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def money_text(cents: int) -> str:

@@ -5,6 +5,7 @@ JSON for who accepts it, else XML; `intuit_tid` on every answer; faults with the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote, unquote
@@ -22,10 +23,13 @@ from sqlsync.simulators.quickbooks.pdf import form_pdf
 from sqlsync.simulators.quickbooks.service import Service
 from sqlsync.simulators.quickbooks.traffic import classify
 from sqlsync.simulators.quickbooks.values import decode, encode
+from sqlsync.simulators.quickbooks.watching import show
 from sqlsync.simulators.quickbooks.xml import to_xml
+from sqlsync.simulators.quickbooks.xml_reading import read_xml
 from sqlsync.simulators.spoiling import spoil
 from sqlsync.simulators.trouble import Seen, Trouble
 
+_READS = frozenset({"read", "query", "cdc", "pdf", "download"})
 Work = Callable[[], Response]
 BROKEN = b'{"QueryResponse":{"Customer":[{"Id":"1","SyncTo'
 
@@ -39,10 +43,19 @@ def data_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
         params = dict(request.query_params)
         body, broken = _parsed(request, path, raw)
         seen = classify(request.method, path, params, body)
+        agent, kind = (request.headers.get(name, "") for name in ("user-agent", "content-type"))
+        show(agent, seen, kind, raw if path == "/upload" else body)
+        limiter = service.limiter(request.path_params["realm"])
         call = _Call(
             service, request, seen, path, params, raw if path == "/upload" else body, broken
         )
-        return await spoiled(service, request, seen, call.answer, params.get("requestid"))
+        limiter.running += 1
+        try:
+            if service.options.latency_seconds:
+                await asyncio.sleep(service.options.latency_seconds)
+            return await spoiled(service, request, seen, call.answer, params.get("requestid"))
+        finally:
+            limiter.running -= 1
 
     return endpoint
 
@@ -96,11 +109,12 @@ def _parsed(request: Request, path: str, raw: bytes) -> tuple[Any, Fault | None]
     if path.endswith("/send") or path == "/upload":
         return None, None
     content_type = request.headers.get("content-type", "application/json")
-    if "json" not in content_type and not raw.lstrip().startswith((b"{", b"[")):
-        detail = "Invalid content type. Only application/json is served here."
+    is_xml = "xml" in content_type
+    if not is_xml and "json" not in content_type and not raw.lstrip().startswith((b"{", b"[")):
+        detail = "Invalid content type. Only application/json and application/xml are served here."
         return None, Fault("1050", detail)
     try:
-        return parse_body(raw), None
+        return (read_xml(raw) if is_xml else parse_body(raw)), None
     except Fault as fault:
         return None, fault
 
@@ -131,7 +145,7 @@ def _act(service: Service, request: Request, rule: Trouble) -> Response:
         body = rule.body.encode() if rule.body is not None else BROKEN
         return Response(body, 200, media_type="application/json")
     if rule.kind == "throttle":
-        return refused(service, request, faults.throttled())
+        return refused(service, request, faults.throttled(service.options.throttle_status))
     if rule.body is not None:
         return Response(rule.body.encode(), rule.status, media_type="application/json")
     known = _KNOWN_STATUS.get(rule.status)
@@ -194,7 +208,10 @@ class _Call:
         realm = request.path_params["realm"]
         try:
             company = service.enter(
-                realm, _bearer(request), is_batch=self.seen.operation == "batch"
+                realm,
+                _bearer(request),
+                is_batch=self.seen.operation == "batch",
+                is_read=self.seen.operation in _READS,
             )
             if self.broken is not None:
                 raise self.broken
@@ -224,6 +241,8 @@ class _Call:
             return PlainTextResponse(company.download(self.parts[-1]))
         if self.parts == ["taxservice", "taxcode"] and self.request.method == "POST":
             return company.tax_service(self.body, self.params.get("requestid"))
+        if first == "reports" and self.request.method == "GET" and len(self.parts) == 2:
+            return company.report(self.parts[1], self.params)
         entity = entity_by_word().get(first)
         if entity is None or len(self.parts) > 3:
             return None

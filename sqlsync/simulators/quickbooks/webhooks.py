@@ -23,6 +23,7 @@ from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
 
 SOURCE = "intuit.c2FtcGxlLXNvdXJjZS1pZC1mb3ItdGhlLWFwcA=="
+OTHER_REALM = "9999999999999999"  # of a company that is none of ours
 _CLOUD = {
     "Create": "created",
     "Update": "updated",
@@ -31,6 +32,7 @@ _CLOUD = {
     "Delete": "deleted",
     "Void": "void",
     "Emailed": "emailed",
+    "Merge": "merged",
 }
 
 _SILENT = frozenset({"Account", "Item"})  # figures of theirs that other records' writes change
@@ -45,6 +47,7 @@ class Event:
     id: str
     operation: str
     at: int
+    deleted: str = ""  # of a Merge: the id that is gone
     key: str = field(default_factory=lambda: str(uuid4()))
 
 
@@ -66,7 +69,7 @@ def cloud_events(events: Iterable[Event]) -> bytes:
                 "time": zulu(event.at, "179851517"),
                 "intuitentityid": event.id,
                 "intuitaccountid": event.realm,
-                "data": {},
+                "data": {"deletedid": event.deleted} if event.deleted else {},
             }
             for event in events
         ]
@@ -84,6 +87,7 @@ def classic(events: Iterable[Event]) -> bytes:
                 "id": event.id,
                 "operation": operation,
                 "lastUpdated": zulu(event.at),
+                **({"deletedId": event.deleted} if event.deleted else {}),
             }
         )
     return encode(
@@ -121,12 +125,16 @@ class Sender(Courier[Event]):
             operation = change.operation
             if operation == "Deactivate" and self.options.webhook_deactivate_as_delete:
                 operation = "Delete"
-            events.append(Event(realm, change.entity, str(change.id), operation, change.at))
+            gone = str(change.deleted) if change.deleted else ""
+            events.append(Event(realm, change.entity, str(change.id), operation, change.at, gone))
         self.add(events)
 
     def body_of(self, events: list[Event]) -> bytes:
         is_classic = self.options.webhook_format == "classic"
         return classic(events) if is_classic else cloud_events(events)
+
+    def foreign(self, event: Event) -> Event | None:
+        return Event(OTHER_REALM, event.entity, event.id, event.operation, event.at)
 
     def sign(self, body: bytes, key: str) -> str:
         return sign(body, key)

@@ -23,10 +23,12 @@ from sqlsync.simulators.quickbooks import (
 from sqlsync.simulators.quickbooks.booking import Booker
 from sqlsync.simulators.quickbooks.checks import check_period, check_references, check_token
 from sqlsync.simulators.quickbooks.completing import Completer
+from sqlsync.simulators.quickbooks.crediting import APPLIED_BY, payment_of_credit
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.posting.effects import mark_figures
+from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, money, timestamp
@@ -61,14 +63,32 @@ class Writer:
             if not entity.can("create"):
                 raise faults.unsupported("create")
             create = self._create_template if entity.name == recurring.NAME else self._create
-            return self._within(
-                lambda unit: create(unit, entity, body, allow_duplicate_number), entity
+            return self._crediting(
+                self._within(
+                    lambda unit: create(unit, entity, body, allow_duplicate_number), entity
+                )
             )
         if not entity.can("update"):
             raise faults.unsupported("update")
-        return self._within(
-            lambda unit: self._update(unit, entity, body, allow_duplicate_number), entity
+        return self._crediting(
+            self._within(
+                lambda unit: self._update(unit, entity, body, allow_duplicate_number), entity
+            )
         )
+
+    def _crediting(self, written: Written) -> Written:
+        """Uses credit up after an invoice or credit memo, where the company wants that."""
+        entity, row = written.entity, written.row
+        if row is None or entity.name not in APPLIED_BY:
+            return written
+        if not settings_of(self.books).auto_apply_credit:
+            return written
+        body = payment_of_credit(self.books, entity.name, row)
+        if body is None:
+            return written
+        payment = entities()["Payment"]
+        paid = self._within(lambda unit: self._create(unit, payment, body, duplicates=True))
+        return Written(entity, row.id, row, [*written.changes, *paid.changes])
 
     def delete(self, entity: Entity, body: Doc) -> Written:
         if not entity.can("delete"):
@@ -80,7 +100,7 @@ class Writer:
         def work(unit: Unit) -> Row:
             row = self._current(entity, body)
             _refuse_deposited(row)
-            check_period(self.options, row.date)
+            check_period(self.books, self.options, row.date)
             Booker(unit, self.options).empty(entity, row)
             unit.remove(self.books.table(entity.name), row)
             return row
@@ -94,7 +114,7 @@ class Writer:
         def work(unit: Unit) -> Row:
             row = self._current(entity, body)
             _refuse_deposited(row)
-            check_period(self.options, row.date)
+            check_period(self.books, self.options, row.date)
             doc = dict(documents.stored(self.books, entity.name, row))
             unit.edit(self.books.table(entity.name), row, operation="Void")
             Booker(unit, self.options).empty(entity, row)
@@ -227,7 +247,7 @@ class Writer:
         check_references(self.books, self.options, entity, doc, old)
         check_token(row, body)
         _refuse_deposited(row)
-        check_period(self.options, row.date)
+        check_period(self.books, self.options, row.date)
         unit.main = entity.name
         unit.edit(self.books.table(entity.name), row)
         completer = Completer(self.books, self.options, self.today)

@@ -33,6 +33,7 @@ class Options:
     requests_per_day: int = 5_000_000
     concurrent_requests: int = 1_000
     app_requests_per_minute: int = 1_000_000
+    clock_skew_seconds: float = 0.0  # ahead of this machine's clock, at the start
     latency_seconds: float = 0.0  # every call takes this long, so that calls overlap
 
     # -- requests ----------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Service:
 
     def __init__(self, options: Options | None = None, clock: SimulatedClock | None = None) -> None:
         self.options = options or Options()
-        self.clock = clock or SimulatedClock()
+        self.clock = clock or SimulatedClock(skew_seconds=self.options.clock_skew_seconds)
         self.authority = Authority(self.options, self.clock)
         self.organisations: dict[str, Organisation] = {}
         self.refresh_tokens: dict[str, str] = {}  # the first of each tenant

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from sqlsync.simulators.courier import Courier, Delivery, Receipt
@@ -30,6 +30,7 @@ CATEGORIES = {
     "Payments": "PAYMENT",
 }
 _WITH_DATA = ("CreditNotes", "Prepayments", "Overpayments")
+OTHER_TENANT = "00000000-9999-4999-8999-999999999999"  # of an organisation that is none of ours
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -145,6 +146,10 @@ class Sender(Courier[Event]):
         if not self.options.webhook_strict_answer:
             return True
         return not receipt.body and "set-cookie" not in receipt.headers
+
+    def foreign(self, event: Event) -> Event | None:
+        self._number += 1
+        return replace(event, tenant_id=OTHER_TENANT, number=self._number)
 
     def body_of(self, events: list[Event]) -> bytes:
         return notification(events, self._entropy())

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from backfill.connections import pause
+from backfill.grants import keep_grants
 from backfill.keeping import prune
 from backfill.options import SyncOptions
 from backfill.requests import request_backfill
@@ -20,7 +22,7 @@ from sqlsync.mirror.install import install
 from sqlsync.writes.transitions import State
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/sync_world.py
-from sync_world import SCHEMA, working, world
+from sync_world import KEY, SCHEMA, hands, working, world
 
 
 @pytest.fixture
@@ -89,6 +91,26 @@ async def test_old_changes_go_in_steps_and_young_ones_stay(
     assert await prune(session, SyncOptions(keep_changes=timedelta(days=105))) == 26
     assert await prune(session, SyncOptions(keep_changes=None)) == 0
     assert await rows(session, "select count(*)::int from quickbooks._sync_change") == [(7,)]
+
+
+async def test_the_grant_of_a_paused_company_is_used_once_a_week(migrated_url: str) -> None:
+    async with world(migrated_url) as w, hands(w.url, w.api_url, KEY) as engine:
+        assert await keep_grants(engine) == 0
+        await pause(w.session, "books")
+        assert await keep_grants(engine) == 0
+        await w.session.execute(
+            "update sqlsync.token set refreshed_at = now() - interval '8 days',"
+            " access_expires_at = now() - interval '8 days'"
+        )
+        assert await keep_grants(engine) == 1
+        assert await w.value("select refreshed_at > now() - interval '1 minute' from sqlsync.token")
+        await w.session.execute(
+            "update sqlsync.token set refreshed_at = now() - interval '8 days',"
+            " access_expires_at = now() - interval '8 days'"
+        )
+        await w.control("tokens", expire=True, revoke=True)
+    async with hands(w.url, w.api_url, KEY) as engine:
+        assert await keep_grants(engine) == 0  # nobody answers, and nothing is raised
 
 
 async def test_what_a_sweep_is_not_believed_about_can_be_accepted(migrated_url: str) -> None:

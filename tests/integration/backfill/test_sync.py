@@ -106,6 +106,7 @@ async def test_a_webhook_shows_in_the_table_within_two_seconds(migrated_url: str
             f"select last_webhook_at is not null and lag_seconds < 5 from {SCHEMA}._sync_cdc"
             " where object = 'customer'"
         )
+        assert await w.value(f"select last_webhook_at is not null from {SCHEMA}._sync_connection")
 
 
 @pytest.mark.parametrize("mischief", ["duplicate", "reverse", "drop", "wrong_signature"])

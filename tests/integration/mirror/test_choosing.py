@@ -388,8 +388,18 @@ async def test_views_policies_and_grants_outlive_upgrades_that_change_types(
         "create view public.mine as select * from before.customer;"
         " create materialized view public.kept as select balance from before.customer;"
         " create view public.named as select id, display_name from before.customer;"
-        " grant select on public.mine, public.named to sqlsync_engine"
+        " grant select on public.mine, public.named to sqlsync_engine;"
+        " create schema together authorization sqlsync_engine;"
+        " select sqlsync.make_union('quickbooks', 'together');"
+        " create view public.over as select connection, balance from together.all_customer;"
+        " grant select on public.over to sqlsync_engine"
     )
+    # One company has numbers by now, the other texts: the view has what came first.
+    over = "select array_agg(row(connection, balance)::text order by 1) from public.over"
+    assert await books.value(over) == ["(acme,10.5)", "(acme,10.5)", "(before,10.5)"]
+    assert await books.value("select pg_typeof(balance)::text from public.over") == "numeric"
+    await books.engine.execute("update before.customer set balance = 'much'")
+    assert await books.value(over) == ["(acme,10.5)", "(acme,10.5)", "(before,)"]
     report = await install(books.engine, CATALOG, "before", 2)
     assert len(report.warnings) == 3
     warning = next(w for w in report.warnings if '"balance"' in w)
@@ -413,5 +423,7 @@ async def test_views_policies_and_grants_outlive_upgrades_that_change_types(
     )
     assert found == "(numeric,7.25,boolean)"
     assert await books.value("select display_name from public.named") == "Customer 1"
+    # The union view keeps the type it was made with, and so does what stands on it.
+    assert await books.value(over) == ["(acme,10.5)", "(acme,10.5)", "(before,7.25)"]
     async with books.engine.transaction():
         await remove(books.engine, "before", CUSTOMER, ["1"], noticed_by="poll")

@@ -192,6 +192,21 @@ async def test_what_is_left_of_the_day_is_left_to_writes(
         pass
 
 
+async def test_what_is_left_is_shown_with_its_connection_while_it_is_fresh(
+    pool: EnginePool,
+) -> None:
+    async with pool.connection() as connection:
+        await connection.execute(
+            "insert into sqlsync.connection (name, provider, schema_name, company_id)"
+            " values ('kestrel', 'xero', 'xero', 't-1')"
+        )
+        await Limits(pool, "xero:t-1", SHARED).note_left(minute=55, day=4900)
+        shown = "select minute_calls_left, day_calls_left from sqlsync._sync_connection"
+        assert await (await connection.execute(shown)).fetchone() == (55, 4900)
+        await connection.execute("update sqlsync.calls_left set noted_at = now() - interval '2 h'")
+        assert await (await connection.execute(shown)).fetchone() == (None, 4900)
+
+
 async def test_a_minute_that_is_used_up_keeps_all_away_for_a_moment(pool: EnginePool) -> None:
     limits = Limits(pool, "minute", SHARED, write_wait_seconds=0.1)
     await limits.note_left(minute=0, day=None)

@@ -89,6 +89,7 @@ class Books:
     headers: dict[str, str] = field(default_factory=dict)
     tenants: list[str] = field(default_factory=lambda: [TENANT])
     no_scope: set[str] = field(default_factory=set)
+    organisation: str = TENANT  # whose record answers are given
     issued: int = 0
     lose: int = 0  # answers to writes that are carried out and not given
     moves: dict[int, Callable[[], None]] = field(default_factory=dict)  # before the n-th call
@@ -147,7 +148,7 @@ class Books:
         if name in self.no_scope:
             return NO_SCOPE
         if name == "Organisation":
-            return self.envelope("Organisations", [{"OrganisationID": TENANT}])
+            return self.envelope("Organisations", [{"OrganisationID": self.organisation}])
         table = self.rows.setdefault(name, {})
         if seen.method == "GET":
             if rest and rest[0] != "Settings":
@@ -813,3 +814,14 @@ async def test_reads_are_repeated_on_what_may_pass(world: World) -> None:
     world.books.trouble = [Reply(b"<Response/>")] * 5
     with pytest.raises(ProviderFault):
         await world.provider.fetch(world.catalog.by_table["contact"], contact)
+
+
+async def test_the_record_of_another_organisation_is_not_taken_for_ours(world: World) -> None:
+    spec = world.catalog.by_table["organisation"]
+    page = await world.provider.fetch_page(spec, None)
+    assert len(page.items) == 1
+    world.books.organisation = str(uuid4())
+    with pytest.raises(ProviderFault, match="another organisation"):
+        await world.provider.fetch_page(spec, None)
+    with pytest.raises(ProviderFault, match="another organisation"):
+        await world.provider.fetch_many(spec, [world.books.organisation])

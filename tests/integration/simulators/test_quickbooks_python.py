@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from sqlsync.simulators.quickbooks.reports.catalog import reports
 from sqlsync.simulators.quickbooks.webhooks import sign
 from sqlsync.simulators.testing import Simulator, simulator
 
@@ -363,6 +364,21 @@ def test_a_payment_pays_an_invoice(sim: Simulator, client: Any, customer: Any) -
     assert sim.record("Invoice", made.Id)["Balance"] == 0
     objects.Payment.get(payment.Id, qb=client).void(qb=client)
     assert sim.record("Invoice", made.Id)["Balance"] == 100
+
+
+@pytest.mark.parametrize("name", sorted(reports()))
+def test_reports_are_read(client: Any, name: str) -> None:
+    dates = {"start_date": "2024-01-01", "end_date": f"{date.today()}"}
+    report = client.get_report(name, {**dates, "agency_id": "1"})
+    assert report["Header"]["ReportName"] == name
+    assert report["Rows"]["Row"]
+
+
+def test_accounts_show_their_balance(sim: Simulator, client: Any) -> None:
+    sheet = client.get_report("TrialBalance", {"date_macro": "All"})
+    (account,) = objects.Account.filter(Name="Undeposited Funds", qb=client)
+    (row,) = (r for r in sheet["Rows"]["Row"] if r.get("ColData", [{}])[0].get("id") == account.Id)
+    assert float(row["ColData"][1]["value"]) == account.CurrentBalance > 0
 
 
 def test_a_refusal_is_the_librarys_exception(client: Any) -> None:

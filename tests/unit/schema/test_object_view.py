@@ -79,3 +79,26 @@ def test_the_view_has_the_columns_it_was_published_with() -> None:
     create, *_ = object_view_ddl(CATALOG, "quickbooks")
     assert f"o ({', '.join(name for name, _ in COLUMNS)})" in create
     assert create.count("\n(E'") + create.count("\n('") == len(ROWS)
+
+
+@without_reference
+def test_every_object_and_report_of_xero_is_named_and_no_other() -> None:
+    """What each can do is held against the reference where the catalog is."""
+    yaml = pytest.importorskip("yaml", reason="NOT CHECKED: PyYAML is not installed")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    path = REFERENCE.parents[1] / "xero/objects.yaml"
+    reference = yaml.load(path.read_text("utf-8"), Loader=loader)
+    catalog = load_catalog("xero")
+    rows = {str(row["name"]): row for row in object_rows(catalog)}
+    entities = {name for name, row in rows.items() if row["kind"] == "entity"}
+    reports = {name for name, row in rows.items() if row["kind"] == "report"}
+    assert entities == set(reference["objects"]) and len(entities) == 33
+    assert reports == set(reference["reports"])
+    for name in entities:
+        row, spec = rows[name], catalog.by_table[str(rows[name]["table_name"])]
+        can = reference["objects"][name]["can"]
+        assert spec.api_name == name and row["readable"] is True
+        assert row["insertable"] is spec.can("create")
+        assert row["deletable"] is bool(can["delete"])
+        assert (row["change_feed"] == "modified_since") is bool(can["modified_since"])
+        assert bool(row["webhook"]) is bool(can["webhook"])

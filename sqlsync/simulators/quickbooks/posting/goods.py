@@ -30,7 +30,7 @@ class Goods:
         self.chart = chart
         self._known = {row.id: accounts_of(row.doc or {}, chart) for row in new}
         self.stocked = {
-            number for number, row in self._table.rows.items() if is_stocked(row.doc or {})
+            row.id for row in (*self._table.rows.values(), *new) if is_stocked(row.doc or {})
         }
 
     def accounts(self, item: int) -> ItemAccounts:

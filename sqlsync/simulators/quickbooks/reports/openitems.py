@@ -1,0 +1,153 @@
+"""What customers owe and what vendors are owed on a day, document by document.
+
+A document's open amount on a day is its total less what was linked to it by then; a payment's
+is what it had not yet applied. So their sum is the balance of the receivables or payables on
+that day, whatever was paid since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlsync.simulators.quickbooks.posting.entries import Entry, Transaction
+from sqlsync.simulators.quickbooks.posting.openings import openings
+from sqlsync.simulators.quickbooks.posting.poster import applied
+from sqlsync.simulators.quickbooks.reports.run import Run
+from sqlsync.simulators.quickbooks.store import Row, Table
+from sqlsync.simulators.quickbooks.values import to_cents
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Receivables or payables."""
+
+    party: str
+    part: str  # of the chart
+    kind: str  # account type
+    document: str
+    credit: str
+    payment: str
+    sign: int  # of a debit
+
+
+RECEIVABLES = Side(
+    "Customer", "receivables", "Accounts Receivable", "Invoice", "CreditMemo", "Payment", 1
+)
+PAYABLES = Side("Vendor", "payables", "Accounts Payable", "Bill", "VendorCredit", "BillPayment", -1)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """One document. amount, open: cents, positive where it raises what is owed."""
+
+    found: Transaction
+    entry: Entry
+    party: int
+    due: str
+    amount: int
+    open: int
+
+
+_OTHERS = ("JournalEntry", "Deposit", "Purchase", "Transfer")
+
+
+def open_items(run: Run, side: Side, day: str) -> list[OpenItem]:
+    """Every document of the side up to a day that passes the request's lists, by date."""
+    items = [item for item in _all(run, side, day) if _passes(run, side, item)]
+    items.sort(key=lambda item: (item.found.date, item.found.row.id, item.entry.line))
+    return items
+
+
+def _passes(run: Run, side: Side, item: OpenItem) -> bool:
+    asked = run.asked
+    for name, number in (
+        (side.party.lower(), item.party),
+        ("department", item.found.department_of(item.entry)),
+    ):
+        wanted = asked.ids.get(name)
+        if wanted is not None and number not in wanted:
+            return False
+    terms = asked.ids.get("term")
+    if terms is not None:
+        term = (run.document(item.found).get("SalesTermRef") or {}).get("value")
+        if term is None or int(term) not in terms:
+            return False
+    first, last = asked.span("duedate")
+    if not first <= item.due <= last:
+        return False
+    paid = asked.word("arpaid" if side is RECEIVABLES else "appaid", "unpaid")
+    return paid == "all" or (paid == "paid") == (item.open == 0)
+
+
+def _all(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
+    """Documents that are settled are left out where nobody asks for them."""
+    paid = "arpaid" if side is RECEIVABLES else "appaid"
+    all_asked = run.asked.word(paid, "unpaid") != "unpaid"
+    post = run.standing.poster.post
+    payments = run.books.table(side.payment)
+    tables = ((side.document, 1), (side.credit, -1))
+    for kind, sign in tables:
+        for row in run.books.table(kind).rows.values():
+            if row.date > day:
+                continue
+            settled = _settled(payments, row, day)
+            if not all_asked and not row.open and settled == _whole(row):
+                continue
+            found = post(kind, row)
+            entry = found.entries[0]
+            owed = entry.cents * side.sign
+            due = run.due(found) if sign > 0 else found.date
+            yield OpenItem(found, entry, row.party, due, owed, owed - settled * sign)
+    for row in payments.rows.values():
+        if row.date > day:
+            continue
+        used = sum(_applied_to(run.books.table(kind), row, day) * sign for kind, sign in tables)
+        if not all_asked and not row.open and used == _whole(row):
+            continue
+        found = post(side.payment, row)
+        entry = found.entries[1]
+        owed = entry.cents * side.sign
+        yield OpenItem(found, entry, row.party, found.date, owed, owed + used)
+    yield from _booked(run, side, day)
+
+
+def _whole(row: Row) -> int:
+    """The total less its deposit, of a document in the home currency; else no such number."""
+    doc = row.doc or {}
+    return -1 if doc.get("ExchangeRate") else row.total - to_cents(doc.get("Deposit") or 0)
+
+
+def _settled(payments: Table, document: Row, day: str) -> int:
+    return sum(cents for number, cents in applied(document) if payments.rows[number].date <= day)
+
+
+def _applied_to(documents: Table, payment: Row, day: str) -> int:
+    """What a payment applies to documents that there were by then."""
+    total = 0
+    for number, cents in payment.links:
+        document = documents.get(number)
+        if document is not None and document.date <= day:
+            if (document.doc or {}).get("ExchangeRate"):
+                cents = dict(applied(document)).get(payment.id, 0)
+            total += cents
+    return total
+
+
+def _booked(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
+    """Rows of other forms on the side's accounts, and opening balances."""
+    accounts = {a.id for a in run.chart.accounts.values() if a.type == side.kind}
+    post = run.standing.poster.post
+    others = [post(kind, row) for kind in _OTHERS for row in run.books.table(kind).rows.values()]
+    for row in run.books.table(side.party).rows.values():
+        if row.total:
+            others += openings(run.standing.poster, side.party, row)
+    for found in others:
+        if found.date > day:
+            continue
+        for entry in found.entries:
+            if entry.account in accounts:
+                table, number = found.name_of(entry)
+                party = number if table == side.party else 0
+                cents = entry.cents * side.sign
+                yield OpenItem(found, entry, party, found.date, cents, cents)
