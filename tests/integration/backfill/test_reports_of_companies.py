@@ -66,10 +66,7 @@ async def test_every_report_is_in_its_table_and_its_sums_are_those_of_its_rows(
     world: World, companies: tuple[str, dict[str, Any], dict[str, Any]], provider: str
 ) -> None:
     """Those of other countries are refused in words, and hold up no other."""
-    services = companies[2]
-    if provider == "quickbooks" and services[provider].call("GET", "/reports/CashFlow")[0] != 200:
-        pytest.skip("NOT CHECKED: this simulated QuickBooks computes no reports")
-    [contact, *_] = services["xero"].records("invoice")
+    [contact, *_] = companies[2]["xero"].records("invoice")
     needed = {
         "contact_id": contact["Contact"]["ContactID"],
         "report_id": "00000000-0000-4000-8000-000000000000",
