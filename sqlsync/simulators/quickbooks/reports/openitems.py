@@ -49,6 +49,9 @@ class OpenItem:
     open: int
 
 
+_OTHERS = ("JournalEntry", "Deposit", "Purchase", "Transfer")
+
+
 def open_items(run: Run, side: Side, day: str) -> list[OpenItem]:
     """Every document of the side up to a day that passes the request's lists, by date."""
     items = [item for item in _all(run, side, day) if _passes(run, side, item)]
@@ -132,16 +135,15 @@ def _applied_to(documents: Table, payment: Row, day: str) -> int:
 
 
 def _booked(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
-    """Journal entries on the side's accounts, and opening balances."""
+    """Rows of other forms on the side's accounts, and opening balances."""
     accounts = {a.id for a in run.chart.accounts.values() if a.type == side.kind}
-    kinds = (side.document, side.credit, side.payment)
-    others = [run.standing.poster.post("JournalEntry", row) for row in
-              run.books.table("JournalEntry").rows.values()]  # fmt: skip
+    post = run.standing.poster.post
+    others = [post(kind, row) for kind in _OTHERS for row in run.books.table(kind).rows.values()]
     for row in run.books.table(side.party).rows.values():
         if row.total:
             others += openings(run.standing.poster, side.party, row)
     for found in others:
-        if found.date > day or found.kind in kinds:
+        if found.date > day:
             continue
         for entry in found.entries:
             if entry.account in accounts:
