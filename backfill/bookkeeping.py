@@ -30,6 +30,8 @@ class ObjectRow:
     rows_total: int | None
     finished_at: datetime | None
     watermark: datetime | None
+    last_poll_at: datetime | None
+    last_webhook_at: datetime | None
     last_change_at: datetime | None
     error: str | None
     next_run_at: datetime | None
@@ -64,7 +66,8 @@ async def object_rows(session: EngineConnection, connection: Connection) -> list
             on_cdc(
                 connection,
                 "select object, state, cursor, rows_done, rows_total, finished_at, watermark,"
-                " last_change_at, error, next_run_at from {cdc} order by object",
+                " last_poll_at, last_webhook_at, last_change_at, error, next_run_at"
+                " from {cdc} order by object",
             )
         )
         return await cursor.fetchall()
@@ -137,22 +140,35 @@ async def note_polled(
     connection: Connection,
     tables: Collection[str],
     watermark: datetime,
+    asked_at: datetime,
 ) -> None:
-    """All changes of these objects before `watermark` are mirrored."""
+    """All changes of these objects before `watermark` are mirrored.
+
+    watermark: by the provider's clock. asked_at: by ours, before it was asked.
+    """
     await lock_objects(session, connection, tables)
     await session.execute(
         on_cdc(
             connection,
             "update {cdc} set watermark = greatest(watermark, %(at)s),"
-            " last_poll_at = clock_timestamp(), updated_at = clock_timestamp(),"
+            " last_poll_at = %(asked_at)s, updated_at = clock_timestamp(),"
             " state = case when state = 'error' and finished_at is not null then 'live'"
             " else state end,"
             " error = case when finished_at is not null then null else error end,"
             " next_run_at = case when finished_at is not null then null else next_run_at end"
             " where object = any(%(tables)s)",
         ),
-        {"at": watermark, "tables": list(tables)},
+        {"at": watermark, "asked_at": asked_at, "tables": list(tables)},
     )
+
+
+async def poll_wanted_at(session: EngineConnection, connection: Connection) -> datetime | None:
+    """When somebody asked for a poll of every object last."""
+    found = await session.execute(
+        "select wanted_at from sqlsync.poll where connection_id = %s", [connection.id]
+    )
+    row = await found.fetchone()
+    return row[0] if row is not None else None
 
 
 async def note_error(

@@ -38,6 +38,7 @@ from backfill.schedule import (
     connection_state,
     poll_interval,
     prompt_delay,
+    reread_interval,
     rereads_due,
 )
 from sqlsync.database import EngineConnection
@@ -118,8 +119,8 @@ class Leader:
             try:
                 await self._look()
             except Exception as error:
-                # The next tick is the retry; the scheduler must live.
-                if not self._outage.met(error.__cause__ or error):
+                # The next tick is the retry; the scheduler must live. After `stop` it does not.
+                if self._scheduler.running and not self._outage.met(error.__cause__ or error):
                     log.exception("The leader could not look for work")
 
     async def _look(self) -> None:
@@ -198,12 +199,16 @@ class Leader:
         finished = {
             row.object: row.finished_at
             for row in rows
-            if row.finished_at is not None
-            and row.state == ObjectState.LIVE
-            and row.object in catalog.by_table
-            and catalog.by_table[row.object].change_feed != "cdc"
+            if row.finished_at is not None and row.state == ObjectState.LIVE
         }
-        due = rereads_due(finished, _now(), every=self._engine.options.reread_every)
+        rereading = self._engine.options.rereading
+        done = {row.object: row.rows_done or 0 for row in rows}
+        every = {
+            spec.table: reread_interval(spec, done.get(spec.table, 0), rereading)
+            for spec in catalog.objects
+        }
+        known = {table: wait for table, wait in every.items() if wait is not None}
+        due = rereads_due(finished, _now(), every=known)
         if due:
             async with session.transaction():
                 await want_history(session, connection, due)

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Protocol
 
 from backfill.report_schedule import ReportPace
-from backfill.schedule import Pace
+from backfill.schedule import Pace, Rereading
 from schema.model import Catalog
 from sqlsync.database import EnginePool
 from sqlsync.providers.base import Provider
 
 DEFAULT_PACE = Pace()
+DEFAULT_REREADING = Rereading()
 DEFAULT_REPORT_PACE = ReportPace()
 
 
@@ -27,7 +28,7 @@ class SyncOptions:
     children: bool = True  # child tables (invoice_line, …) are kept
     pace: Pace = DEFAULT_PACE
     overlap: timedelta = timedelta(minutes=2)  # a change can be stamped before it is shown
-    reread_every: timedelta = timedelta(hours=6)  # what no feed reports deletions of
+    rereading: Rereading = DEFAULT_REREADING
     horizon: timedelta = timedelta(days=29)  # the feed holds 30; a day is left for the way
     webhooks: bool = True  # False: deliveries are stored and left alone
     prompt_spacing_seconds: float = 1.0  # polls asked for by writes: at most one in this time

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backfill.bookkeeping import (
     ObjectRow,
@@ -19,6 +19,7 @@ from backfill.bookkeeping import (
     note_error,
     note_polled,
     object_rows,
+    poll_wanted_at,
     postpone,
     want_history,
 )
@@ -26,6 +27,7 @@ from backfill.connections import Connection
 from backfill.fence import Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
+from backfill.schedule import Feed, feeds_due
 from backfill.windows import (
     HistoryNeeded,
     Question,
@@ -44,6 +46,7 @@ from sqlsync.providers.base import Changes, Provider, Record, Tombstone
 log = logging.getLogger(__name__)
 
 ERROR_WAIT_SECONDS = 300.0
+_TOLD_LATELY = timedelta(hours=6)
 
 
 async def poll_changes(
@@ -57,10 +60,14 @@ async def poll_changes(
     async with engine.pool.connection() as session:
         rows = await object_rows(session, connection)
         now = await database_time(session)  # good enough for a horizon of weeks
+        wanted = await poll_wanted_at(session, connection)
+    rows = [row for row in rows if _polled(row, provider, now)]
+    feeds = [_feed(row, provider, now, wanted) for row in rows]
+    due = set(feeds_due(feeds, now, provider.calls_left(), engine.options.pace))
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
     for row in rows:
-        if not _polled(row, provider, now) or row.watermark is None:
+        if row.object not in due or row.watermark is None:
             continue
         window = changes_window(
             row.watermark, now, overlap=engine.options.overlap, horizon=engine.options.horizon
@@ -86,6 +93,22 @@ def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
         and row.finished_at is not None
         and row.state in ("live", "error")
         and (row.next_run_at is None or row.next_run_at <= now)
+    )
+
+
+def _feed(row: ObjectRow, provider: Provider, now: datetime, wanted: datetime | None) -> Feed:
+    spec = provider.catalog.by_table[row.object]
+    # A poll from before its history was read says nothing of what changed since; nor does one
+    # from before somebody asked for a poll.
+    polled = row.last_poll_at
+    if polled is not None and any(at and polled <= at for at in (row.finished_at, wanted)):
+        polled = None
+    return Feed(
+        row.object,
+        provider.poll_calls(spec, row.rows_done or 0),
+        polled,
+        row.last_change_at,
+        told=row.last_webhook_at is not None and row.last_webhook_at > now - _TOLD_LATELY,
     )
 
 
@@ -242,7 +265,7 @@ async def _apply(
     if quiet:
         async with engine.pool.connection() as session, session.transaction():
             await hold(session, owner)
-            await note_polled(session, connection, quiet, answer.at)
+            await note_polled(session, connection, quiet, answer.at, fetched_at)
     return changed
 
 
@@ -282,5 +305,5 @@ async def _apply_one(
         await note_changes(
             session, connection, spec.table, result, removed=len(removal.removed), newest=newest
         )
-        await note_polled(session, connection, [spec.table], answered_at)
+        await note_polled(session, connection, [spec.table], answered_at, fetched_at)
     return result.changed + len(removal.removed)

@@ -106,7 +106,12 @@ async def wake(session: EngineConnection, connection: int | str) -> None:
 
 
 async def request_poll(session: EngineConnection, connection_id: int) -> None:
-    """Asks the workers to look for changes now."""
+    """Asks the workers to look for changes of every object now, whatever their pace."""
+    await session.execute(
+        "insert into sqlsync.poll (connection_id, wanted_at) values (%s, clock_timestamp())"
+        " on conflict (connection_id) do update set wanted_at = excluded.wanted_at",
+        [connection_id],
+    )
     await session.execute("select pg_notify(%s, %s)", [POLL_CHANNEL, str(connection_id)])
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from schema.model import ObjectSpec
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -44,6 +46,72 @@ def poll_interval(now: datetime, last_activity: datetime | None, pace: Pace) -> 
     if pace.monthly_calls is not None:
         interval = max(interval, timedelta(days=30) / max(pace.monthly_calls, 1))
     return interval
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What decides how often an object is polled that needs calls of its own.
+
+    calls: that a poll needs. told: webhooks tell of its changes, and have lately. polled: never
+    since its history was read, where None.
+    """
+
+    table: str
+    calls: int
+    polled_at: datetime | None
+    changed_at: datetime | None
+    told: bool = False
+
+
+_DAY_SECONDS = 86_400.0
+_SMALL_DAY, _LARGE_DAY = 1000, 5000  # calls a day; Xero, "Limits": Starter, Core and above
+_RESERVED = 0.2  # of a day's calls: for writes, webhooks and histories
+_TOLD = 4  # an object that webhooks tell of is asked for so many times more rarely
+
+
+def feed_intervals(
+    feeds: Iterable[Feed], now: datetime, calls_left: int, pace: Pace
+) -> dict[str, timedelta]:
+    """Returns how long after a poll each object is polled again, by table.
+
+    calls_left: of the day, as the provider told last. When its day ends is not known, so the
+    polls of a whole day never plan with more than what is left now, less the reserve: as it
+    goes down they become rarer, and it is never used up. Within that, an object that changes
+    often is asked often, and one that needs many calls rarely. Where there is plenty, nobody
+    is asked more often than the pace's first step says.
+    Source: Xero, "Limits"; reference/xero/README.md section 7.
+    """
+    wanted = {
+        feed.table: poll_interval(now, feed.changed_at, pace)
+        * max(feed.calls, 1)
+        * (_TOLD if feed.told else 1)
+        for feed in feeds
+    }
+    costs = {feed.table: max(feed.calls, 1) for feed in feeds}
+    planned = sum(costs[table] / every.total_seconds() for table, every in wanted.items())
+    day = _SMALL_DAY if calls_left <= _SMALL_DAY else max(_LARGE_DAY, calls_left)
+    allowed = max(calls_left - day * _RESERVED, 1.0) / _DAY_SECONDS
+    least = pace.steps[0][1]
+    stretch = planned / allowed
+    return {
+        table: timedelta(seconds=max(least.total_seconds(), every.total_seconds() * stretch))
+        for table, every in wanted.items()
+    }
+
+
+def feeds_due(
+    feeds: Iterable[Feed], now: datetime, calls_left: int | None, pace: Pace
+) -> list[str]:
+    """Returns the tables to ask for now. calls_left: None where days are not limited."""
+    feeds = list(feeds)
+    every = feed_intervals(feeds, now, _SMALL_DAY if calls_left is None else calls_left, pace)
+    return [
+        feed.table
+        for feed in feeds
+        if feed.calls == 0  # shares a call with others
+        or feed.polled_at is None
+        or feed.polled_at + every[feed.table] <= now
+    ]
 
 
 def retry_delay(failures: int, *, least: float = 2.0, most: float = 300.0) -> float:
@@ -99,13 +167,46 @@ def backfills_due(objects: Iterable[ObjectStanding], now: datetime) -> list[str]
     return [o.table for o in sorted(due, key=lambda o: (o.rank, o.table))]
 
 
-def rereads_due(finished: Mapping[str, datetime], now: datetime, *, every: timedelta) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Rereading:
+    """How often histories are read again, though nothing is wrong. Each reading sweeps.
+
+    often: objects of which no feed tells at all, or not of deletions, where that is cheap.
+    daily: those with a feed that passes over deletions; those that are off until somebody wants
+    them; and those of at most `few` records, which cost few calls.
+    rarely: others with a feed by time of change, for what changes without a new one (balances).
+    """
+
+    often: timedelta = timedelta(hours=6)
+    daily: timedelta = timedelta(days=1)
+    rarely: timedelta = timedelta(days=7)
+    few: int = 5000
+
+
+def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timedelta | None:
+    """None: never; its feed tells everything, or every poll reads it whole.
+
+    rows: how many records of it there are.
+    """
+    if spec.change_feed in ("cdc", "whole"):
+        return None
+    if spec.extra.get("sweep") == "yes" or not spec.enabled:
+        return rereading.daily
+    if spec.change_feed != "modified_since":
+        return rereading.often
+    by_pages = "lists_lack" not in spec.extra
+    return rereading.daily if by_pages and rows <= rereading.few else rereading.rarely
+
+
+def rereads_due(
+    finished: Mapping[str, datetime], now: datetime, *, every: Mapping[str, timedelta]
+) -> list[str]:
     """Returns the tables whose history is to be read again, though nothing is wrong.
 
-    finished: of the tables whose deletions no feed reports, when each was last read whole. A
+    finished: when each was last read whole. every: how long after that it is due, by table. A
     reading of a table that holds rows sweeps: what it lacks leaves.
     """
-    return sorted(table for table, at in finished.items() if at + every <= now)
+    return sorted(t for t, at in finished.items() if t in every and at + every[t] <= now)
 
 
 def connection_state(states: Iterable[ObjectState]) -> str:

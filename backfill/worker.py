@@ -47,7 +47,9 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
     everything waits for it and goes on.
     """
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # ours catch all
+    # Each failed attempt to connect, of each pool: the outage is told by Outage.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     options = engine.options
     app = job_app(engine.url, connections=4)
     async with app.open_async():

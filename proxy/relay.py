@@ -18,11 +18,7 @@ from typing import Any, cast
 
 from proxy.cancel import CancelRegistry
 from proxy.protocol.framing import (
-    AUTHENTICATION,
-    KEY_DATA,
-    PARAMETER_STATUS,
     QUERY,
-    READY,
     SYNC,
     BackendFramer,
     FrontendFramer,
@@ -30,15 +26,10 @@ from proxy.protocol.framing import (
     Splitter,
     TooLong,
 )
-from proxy.protocol.messages import (
-    AUTH_SASL,
-    backend_key,
-    error_response,
-    message,
-    strip_plus,
-)
-from proxy.protocol.startup import Capped, StartupMessage, cap, negotiated, parse_first_packet
-from proxy.session.encodings import codec_of
+from proxy.protocol.greeting import Greeting
+from proxy.protocol.messages import backend_key, error_response
+from proxy.protocol.startup import Capped, StartupMessage, cap, parse_first_packet
+from proxy.session.judge import Judge
 from proxy.session.session import Session
 from proxy.upstream import connect_upstream
 from proxy.working import ProxyContext, perform
@@ -56,14 +47,12 @@ class ClientSide(asyncio.Protocol):
 
     __slots__ = (
         "_backend",
-        "_capped",
         "_client_gone",
-        "_conforming",
         "_early",
-        "_encoding",
         "_frontend",
-        "_host",
+        "_greeting",
         "_in",
+        "_judge",
         "_key",
         "_out",
         "_queue",
@@ -71,7 +60,6 @@ class ClientSide(asyncio.Protocol):
         "_raw_left",
         "_registry",
         "_replies",
-        "_session",
         "_stage",
         "_stopping",
         "_task",
@@ -91,15 +79,12 @@ class ClientSide(asyncio.Protocol):
         self._tls = tls
         self._stage = _Stage.FIRST_PACKET
         self._early = b""
-        self._capped: Capped | None = None
-        self._host = context.host_for(None)
+        self._greeting: Greeting | None = None  # until upstream is ready
         self._key: tuple[int, bytes] | None = None
         self._replies = Replies()
-        self._frontend = FrontendFramer(self._replies, self._judge)
-        self._backend = BackendFramer(self._replies, self._parameter, self._backend_key)
-        self._session: Session | None = None
-        self._encoding = "UTF8"
-        self._conforming = True
+        self._judge = Judge(context.host_for(None), self._replies)
+        self._frontend = FrontendFramer(self._replies, self._judge.may_pass)
+        self._backend = BackendFramer(self._replies, self._judge.parameter, self._backend_key)
         self._in: Splitter | None = None  # client's messages, while a session looks
         self._out: Splitter | None = None  # upstream's
         self._queue: deque[tuple[int, bytes]] | None = None
@@ -169,17 +154,15 @@ class ClientSide(asyncio.Protocol):
             return
         self._stage = _Stage.CONNECTING
         self._early = self._early[len(first.packet) :]
-        self._capped = cap(first)
         replication = first.parameters.get("replication", "")
         database = first.parameters.get("database") or first.parameters.get("user", "")
         if replication.lower() not in ("", "0", "false", "off", "no"):
-            self._host = None  # its commands are not SQL; the guard stands
+            self._judge.host = None  # its commands are not SQL; the guard stands
         else:
-            self._host = self.context.host_for(database)
-        self._task = asyncio.create_task(self._connect())
+            self._judge.host = self.context.host_for(database)
+        self._task = asyncio.create_task(self._connect(cap(first)))
 
-    async def _connect(self) -> None:
-        assert self._capped is not None
+    async def _connect(self, capped: Capped) -> None:
         try:
             upstream, _ = await connect_upstream(self.context.upstream, lambda: UpstreamSide(self))
         except DatabaseUnavailable as error:
@@ -192,8 +175,13 @@ class ClientSide(asyncio.Protocol):
             return
         upstream.set_write_buffer_limits(high=HIGH_WATER)
         self.upstream = upstream
-        upstream.write(self._capped.packet)
-        self._out = Splitter()
+        upstream.write(capped.packet)
+        self._greeting = Greeting(
+            capped,
+            hides_plus=self.context.upstream.is_tls and not self._tls,
+            on_parameter=self._judge.parameter,
+            on_key=self._backend_key,
+        )
         self._stage = _Stage.RELAYING
         early, self._early = self._early, b""
         if early:
@@ -201,48 +189,21 @@ class ClientSide(asyncio.Protocol):
         if self.transport is not None:
             self.transport.resume_reading()
 
-    def _starting(self, data: bytes) -> None:
+    def _greet(self, greeting: Greeting, data: bytes) -> None:
         """Upstream's messages up to the first ReadyForQuery."""
-        assert self._out is not None
-        assert self._capped is not None
-        written = []
-        for kind, whole in self._out.feed(data):
-            if kind == READY:
-                self._backend.status = whole[5]
-                self._capped = None
-            elif kind == KEY_DATA:
-                self._backend_key(whole[5:])
-            elif kind == PARAMETER_STATUS:
-                self._parameter(whole[5:])
-            elif kind == AUTHENTICATION and whole[5:9] == AUTH_SASL.to_bytes(4, "big"):
-                hides_plus = self.context.upstream.is_tls and not self._tls
-                whole = message(b"R", strip_plus(whole[5:])) if hides_plus else whole
-            if self._capped is not None and self._capped.changed and kind != ord("E"):
-                body = whole[5:] if kind == ord("v") else None
-                written.append(negotiated(self._capped, body))
-                self._capped = Capped(self._capped.packet, self._capped.version, (), False)
-                if body is not None:
-                    continue
-            written.append(whole)
-        self._write(b"".join(written))
-        if self._capped is None:
-            rest = self._out.take_rest()
-            self._out = None
-            self._frontend.judging = self._host is not None
+        shown, behind = greeting.feed(data)
+        self._write(shown)
+        if greeting.status:
+            self._greeting = None
+            self._backend.status = greeting.status
+            self._frontend.judging = self._judge.host is not None
             self._unread = self._in is None and not self._client_gone
-            if rest:
-                self.from_upstream(rest)
+            if behind:
+                self.from_upstream(behind)
 
     def _backend_key(self, body: bytes) -> None:
         self._key = backend_key(body)
         self._registry.register(*self._key, self)
-
-    def _parameter(self, body: bytes) -> None:
-        name, _, rest = body.partition(b"\0")
-        if name == b"client_encoding":
-            self._encoding = rest.rstrip(b"\0").decode("ascii", "replace")
-        elif name == b"standard_conforming_strings":
-            self._conforming = rest.rstrip(b"\0") == b"on"
 
     # -- from the client -------------------------------------------------------------------
 
@@ -260,30 +221,9 @@ class ClientSide(asyncio.Protocol):
         if rest is not None:
             self._look(rest)
 
-    def _judge(self, kind: int, whole: bytes) -> bool:
-        """May this Query or Parse pass while nobody looks?"""
-        if self._session is not None:
-            return self._session.may_pass(kind, whole)
-        if self._host is None or not self._host.names.names:
-            return True
-        if kind == QUERY:
-            sql = whole[5:-1]
-        else:
-            start = whole.find(b"\0", 5) + 1
-            sql = whole[start : whole.find(b"\0", start)]
-        codec = "utf-8" if self._encoding == "UTF8" else codec_of(self._encoding)
-        if not self._host.classifier.read(sql, codec, self._conforming):
-            return True
-        session = Session(self._host, self._replies)
-        session.encoding, session.conforming = self._encoding, self._conforming
-        may_pass = session.may_pass(kind, whole)
-        if session.statements or not may_pass:
-            self._session = session
-        return may_pass
-
     def _look(self, rest: bytes) -> None:
         """From here on the session is handed whole messages of the client."""
-        session = self._session
+        session = self._judge.session
         assert session is not None
         session.segment_block = None
         session.segment_unknown = self._frontend.executed
@@ -297,18 +237,17 @@ class ClientSide(asyncio.Protocol):
     def _catch_up(self, session: Session) -> None:
         """What upstream has said unread, as far as the session must know it."""
         session.status = self._backend.status
-        session.encoding = self._encoding
-        session.conforming = self._conforming
+        self._judge.tell(session)
         session.skipping |= self._backend.failed
         self._backend.failed = False
 
     def _look_upstream(self) -> None:
         """From here on the session is handed upstream's messages too."""
-        assert self._session is not None
+        assert self._judge.session is not None
         self._out = Splitter()
         self._raw_left = self._backend.take_skip()
         head = self._backend.take_tail()
-        self._session.relayed_head = len(head)
+        self._judge.session.relayed_head = len(head)
         if head:
             self._out.feed(head)
 
@@ -328,7 +267,7 @@ class ClientSide(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Gives the session what waits, as long as it takes it; then sends what it said."""
-        session = self._session
+        session = self._judge.session
         while self._queue and session is not None and not session.busy:
             kind, whole = self._queue.popleft()
             self._queued -= len(whole)
@@ -352,7 +291,7 @@ class ClientSide(asyncio.Protocol):
             self._look_away()
 
     def _send(self) -> None:
-        session = self._session
+        session = self._judge.session
         if session is None:
             return
         if session.to_upstream:
@@ -371,12 +310,11 @@ class ClientSide(asyncio.Protocol):
     def _look_away_upstream(self) -> None:
         """Nothing of ours is under way: what upstream says is relayed unread again."""
         assert self._out is not None
-        assert self._session is not None
-        if self._raw_left or self._session.relayed_head:
+        assert self._judge.session is not None
+        if self._raw_left or self._judge.session.relayed_head:
             return
-        self._backend.status = self._session.status
-        self._encoding = self._session.encoding
-        self._conforming = self._session.conforming
+        self._backend.status = self._judge.session.status
+        self._judge.learn(self._judge.session)
         begun, self._out = self._out.take_rest(), None
         if begun:
             self.from_upstream(begun)
@@ -384,16 +322,16 @@ class ClientSide(asyncio.Protocol):
     def _look_away(self) -> None:
         """The client has nothing of ours at hand: its bytes are relayed unread again."""
         assert self._in is not None
-        assert self._session is not None
+        assert self._judge.session is not None
         if self._out is not None:
             return
         begun = self._in.take_rest()
         self._in = self._queue = None
         self._unread = not self._client_gone
         self._backend.on_ready = None
-        self._session.portals.clear()
-        if not self._session.statements:
-            self._session = None
+        self._judge.session.portals.clear()
+        if not self._judge.session.statements:
+            self._judge.session = None
         if begun:
             self._from_client(begun)
 
@@ -404,8 +342,8 @@ class ClientSide(asyncio.Protocol):
             self._backend.feed(data)
             self.transport.write(data)  # type: ignore[union-attr]  # it is there while unread
             return
-        if self._capped is not None:
-            self._starting(data)
+        if self._greeting is not None:
+            self._greet(self._greeting, data)
             return
         if self._out is None:
             self._backend.feed(data)
@@ -417,9 +355,9 @@ class ClientSide(asyncio.Protocol):
             part, data = data[: self._raw_left], data[self._raw_left :]
             self._raw_left -= len(part)
             self._write(part)
-        assert self._session is not None
+        assert self._judge.session is not None
         for kind, whole in self._out.feed(data):
-            self._session.upstream_message(kind, whole)
+            self._judge.session.upstream_message(kind, whole)
         self._pump()
 
     def upstream_lost(self) -> None:
@@ -429,16 +367,16 @@ class ClientSide(asyncio.Protocol):
         settled when it answers. Behind other work wait messages that the client is owed.
         """
         self._upstream_gone = True
-        if self._session is not None:
+        if self._judge.session is not None:
             self._send()
         if self._task is None:
             self._abandon()
-        elif self._session is not None and self._session.token is not None:
-            self._session.token.cancelled = True
+        elif self._judge.session is not None and self._judge.session.token is not None:
+            self._judge.session.token.cancelled = True
             self._close()
 
     def _abandon(self) -> None:
-        session, self._session = self._session, None
+        session, self._judge.session = self._judge.session, None
         if session is not None and session.open is not None:
             self.context.settle_later(session.open.transaction, session.open.xid)
         self._close()
@@ -446,7 +384,7 @@ class ClientSide(asyncio.Protocol):
     # -- work ------------------------------------------------------------------------------
 
     async def _perform(self, work: Any) -> None:
-        session = self._session
+        session = self._judge.session
         assert session is not None
         result: Any = None
         failure: SqlsyncError | None = None
@@ -472,22 +410,22 @@ class ClientSide(asyncio.Protocol):
 
     @property
     def write_in_flight(self) -> bool:
-        return self._session is not None and self._session.write_in_flight
+        return self._judge.session is not None and self._judge.session.write_in_flight
 
     def cancel(self) -> None:
         """The client wants its statement no more; too late once the provider is asked."""
-        if self._session is not None and self._session.token is not None:
-            self._session.token.cancelled = True
+        if self._judge.session is not None and self._judge.session.token is not None:
+            self._judge.session.token.cancelled = True
 
     def shut_down(self) -> None:
         self._stopping = True
-        if self._session is None or not self._session.owes_answers:
+        if self._judge.session is None or not self._judge.session.owes_answers:
             self._say_fatal("57P01", "terminating connection due to administrator command")
 
     # -- ends ------------------------------------------------------------------------------
 
     def _client_left(self) -> None:
-        session = self._session
+        session = self._judge.session
         if session is None or self._in is None:
             self._end_upstream()
             return

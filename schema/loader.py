@@ -45,7 +45,14 @@ _EXTRA = (
     *("collection", "get", "create", "update", "delete", "list_calls", "created_by"),
     *("delete_status", "status_member", "status_flow", "when_paid", "only_for"),
     *("paging", "page_size", "order", "include", "modified_by", "sweep"),
-    *("unpaged_lacks", "summary_lacks", "lists_lack", "added", "parents"),
+    *(
+        "unpaged_lacks",
+        "summary_lacks",
+        "lists_lack",
+        "single_adds",
+        "added",
+        "parents",
+    ),
     *("scope", "bulk", "unitdp", "summarize_errors", "idempotency_key", "files", "history"),
     *("required_when", "one_of", "also_get_by", "match_by", "lifecycle", "deep_link_bill"),
 )

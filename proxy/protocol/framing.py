@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
+from proxy.protocol.bursts import ANSWERS, BURST_BYTES, REQUESTS
+
 _HEADER = Struct("!BI").unpack_from
+_request_of, _answer_of = REQUESTS.by_size.get, ANSWERS.by_size.get
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC = b"QPBDECHS"
 FUNCTION_CALL, PASSWORD, TERMINATE = b"FpX"
@@ -103,12 +106,18 @@ class FrontendFramer:
             data = b"".join(self._parts)
             self._parts = []
         size = len(data)
-        at = self._skip
-        if at > size:
-            self._skip = at - size
+        at = start = self._skip
+        replies = self.replies
+        if start == 0:
+            burst = _request_of(size)
+            if burst is not None and burst.unpack(data) == burst.headers and not replies.copying:
+                replies.due.append(83)
+                self.executed = False
+                return data, None
+        elif start > size:
+            self._skip = start - size
             return data, None
         self._skip = 0
-        replies = self.replies
         while at + 5 <= size:
             kind, length = _HEADER(data, at)
             end = at + 1 + length
@@ -140,6 +149,8 @@ class FrontendFramer:
                 return data, None
             at = end
         if at == size:
+            if start == 0 and data[0] == 66 and kind == 83:  # from a Bind to a Sync
+                REQUESTS.learn(data)
             return data, None
         self._parts = [data[at:]]
         self._size = size - at
@@ -252,11 +263,16 @@ class BackendFramer:
             data = self._tail + data
             self._tail = b""
         size = len(data)
-        at = self._skip
-        if at > size:
-            self._skip = at - size
+        at = start = self._skip
+        if start == 0:
+            burst = _answer_of(size)
+            if burst is not None and burst.unpack(data) == burst.headers:
+                self._ready(data[-1])
+                return
+        elif start > size:
+            self._skip = start - size
             return
-        header, last = _HEADER, size - 5
+        kind, header, last = 0, _HEADER, size - 5
         while at <= last:
             kind, length = header(data, at)
             if kind == 68 or kind == 100:  # DataRow, CopyData: nearly all of a big result
@@ -267,14 +283,7 @@ class BackendFramer:
                 if end > size:
                     break
                 if kind == 90:
-                    self.status = data[at + 5]
-                    self.failed = False
-                    replies = self.replies
-                    replies.copying = False
-                    if replies.due:
-                        del replies.due[0]
-                    if self.on_ready is not None:
-                        self.on_ready(self.status)
+                    self._ready(data[at + 5])
                 elif kind == 83:
                     self.on_parameter(data[at + 5 : end])
                 else:
@@ -290,6 +299,18 @@ class BackendFramer:
             self._skip = 0
             if at < size:
                 self._tail = data[at:]
+            elif start == 0 and kind == 90 and size <= BURST_BYTES:
+                ANSWERS.learn(data)
+
+    def _ready(self, status: int) -> None:
+        self.status = status
+        self.failed = False
+        replies = self.replies
+        replies.copying = False
+        if replies.due:
+            del replies.due[0]
+        if self.on_ready is not None:
+            self.on_ready(status)
 
     def take_tail(self) -> bytes:
         """The relayed beginning of a message, for the one who goes on with whole messages."""

@@ -73,13 +73,14 @@ def _build(schema_name: str, key: _SpecKey) -> IngestStatements:
         copy_fresh_children=tuple((c.table, _copy(t, cols)) for c, t, cols, _ in child_tables),
         copy_staged=_copy(staged, columns),
         copy_staged_children=tuple((c.table, _copy(s, cols)) for c, _, cols, s in child_tables),
-        upsert=_bytes(_upsert(table, staged, columns, spec.version_column)),
-        overwrite=_bytes(_upsert(table, staged, columns, spec.version_column, always=True)),
+        upsert=_bytes(_upsert(table, staged, columns, spec)),
+        overwrite=_bytes(_upsert(table, staged, columns, spec, always=True)),
         seen=_bytes(sql.SQL("select id, xmin::text from {} where id = any(%(ids)s)").format(table)),
-        compare=_bytes(_compare(table, staged, columns, spec.version_column)),
+        compare=_bytes(_compare(table, staged, columns, spec)),
         compare_children=tuple(
             (c.table, _bytes(_compare_child(t, s, cols, c.key_columns)))
             for c, t, cols, s in child_tables
+            if c.path[0] not in _shown_alone(spec)
         ),
         replace_children=tuple(
             (
@@ -175,7 +176,7 @@ def _upsert(
     table: sql.Composable,
     staged: sql.Composable,
     columns: tuple[str, ...],
-    version: str | None,
+    spec: ObjectSpec,
     *,
     always: bool = False,
 ) -> sql.Composed:
@@ -190,25 +191,35 @@ def _upsert(
         sets=sql.SQL(", ").join(
             sql.SQL("{c} = excluded.{c}").format(c=sql.Identifier(c)) for c in settable
         ),
-        newer=sql.SQL("true") if always else _newer(columns, version),
+        newer=sql.SQL("true") if always else _newer(columns, spec),
     )
 
 
 def _compare(
-    table: sql.Composable, staged: sql.Composable, columns: tuple[str, ...], version: str | None
+    table: sql.Composable, staged: sql.Composable, columns: tuple[str, ...], spec: ObjectSpec
 ) -> sql.Composed:
-    """id, the row's version in Postgres (null: not mirrored), is it older, fields that differ."""
-    parts = _versions(columns, version, "s", "t")
+    """id, the row's version in Postgres (null: not mirrored), is it older, fields that differ.
+
+    A row that shows more than the record now given is no other: see `_says_more`.
+    """
+    parts = _versions(columns, spec.version_column, "s", "t")
     older: sql.Composable = sql.SQL("false")
     if parts:
         older = sql.SQL("coalesce(({}) < ({}), true)").format(
             sql.SQL(", ").join(old for _, old in parts),
             sql.SQL(", ").join(new for new, _ in parts),
         )
+    fuller = _shown_alone(spec)
+    left_out = {f.column for f in spec.fields if len(f.path) == 1 and f.path[0] in fuller}
+    left_out |= {"raw"} if fuller else set()
+    compared = tuple(column for column in columns if column not in left_out)
+    differs: sql.Composable = _differs(compared)
+    if fuller:
+        differs = sql.SQL("({} or {})").format(differs, _says_more(spec, "s", "t"))
     return sql.SQL(
         "select s.id, t.xmin::text, t.id is null or {older}, {fields} from {s} s"
         " left join {t} t on t.id = s.id where t.id is null or {differs} order by s.id"
-    ).format(older=older, fields=_differing(columns), s=staged, t=table, differs=_differs(columns))
+    ).format(older=older, fields=_differing(compared), s=staged, t=table, differs=differs)
 
 
 def _compare_child(
@@ -249,15 +260,15 @@ def _differing(columns: tuple[str, ...]) -> sql.Composed:
     )
 
 
-def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
+def _newer(columns: tuple[str, ...], spec: ObjectSpec) -> sql.Composable:
     """Is `excluded` newer than `old`? The version as a number, then updated_at.
 
     Two answers of one version that differ happen (a change within the same second, a name
     that follows its customer without a new version): then the one read later stands, since
     the next reading repairs a wrong guess, and ignoring it would repair nothing.
     """
-    parts = _versions(columns, version, "excluded", "old")
-    differs = sql.SQL("excluded.raw is distinct from old.raw")
+    parts = _versions(columns, spec.version_column, "excluded", "old")
+    differs = _says_more(spec, "excluded", "old")
     if not parts:
         return differs
     new_version = sql.SQL(", ").join(new for new, _ in parts)
@@ -265,6 +276,27 @@ def _newer(columns: tuple[str, ...], version: str | None) -> sql.Composable:
     return sql.SQL("(({n}) > ({o}) or (({n}) = ({o}) and {d}))").format(
         n=new_version, o=old_version, d=differs
     )
+
+
+def _shown_alone(spec: ObjectSpec) -> list[str]:
+    """Members that a record's own address shows in full, and a list only in part."""
+    return spec.extra.get("single_adds", "").split()
+
+
+def _says_more(spec: ObjectSpec, new: str, old: str) -> sql.Composable:
+    """Does `new` say anything that `old` does not, of the same version?
+
+    The fuller answer stays: what a list shows of a member is contained in what the record's own
+    address shows of it, and must not take it away.
+    """
+    fuller = _shown_alone(spec)
+    names = {"n": sql.SQL(new), "o": sql.SQL(old)}
+    if not fuller:
+        return sql.SQL("{n}.raw is distinct from {o}.raw").format(**names)
+    return sql.SQL(
+        "({n}.raw - {m}::text[] is distinct from {o}.raw - {m}::text[]"
+        " or not coalesce({o}.raw @> {n}.raw, false))"
+    ).format(m=sql.Literal("{" + ",".join(fuller) + "}"), **names)
 
 
 def _versions(

@@ -206,6 +206,18 @@ class Provider(Protocol):
         """The provider's clock."""
         ...
 
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        """How many calls `changes` needs for the object alone; 0: all objects share one.
+
+        rows: how many records of it there are.
+        """
+        ...
+
+    def calls_left(self) -> int | None:
+        """What is left of the day's calls, as the provider told last; None where it told
+        nothing yet, or limits no days."""
+        ...
+
     @property
     def files(self) -> Files:
         """The files of its records."""

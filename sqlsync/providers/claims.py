@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlsync.database import EngineConnection
+from sqlsync.database import EngineConnection, errors
 from sqlsync.errors import ConfigError, ConsentRefused
 from sqlsync.providers.states import AFTER_CONSENT
 
@@ -102,12 +102,19 @@ class Claims:
     ) -> Connected:
         """The connection with its company. It stays with that company for good."""
         name, schema_name = await self.check(connection, connection_id, company_id)
-        await connection.execute(
-            "update sqlsync.connection set company_id = %s,"
-            " company_name = coalesce(%s, company_name), state_reason = null,"
-            f" connected_at = clock_timestamp(), state = {AFTER_CONSENT} where id = %s".encode(),
-            [company_id, company_name, connection_id],
-        )
+        try:
+            await connection.execute(
+                "update sqlsync.connection set company_id = %s,"
+                " company_name = coalesce(%s, company_name), state_reason = null,"
+                f" connected_at = clock_timestamp(), state = {AFTER_CONSENT}"
+                " where id = %s".encode(),
+                [company_id, company_name, connection_id],
+            )
+        except errors.UniqueViolation as error:
+            raise ConfigError(
+                f"Company {company_id} was connected under another name just now.",
+                hint="Run: sqlsync status",
+            ) from error
         return Connected(connection_id, name, schema_name, company_id, company_name, missing)
 
     async def check(

@@ -9,13 +9,15 @@ person chooses. A name that was never connected is free again when its consent c
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from sqlsync.database import EngineConnection, EnginePool
+from sqlsync.database import EngineConnection, EnginePool, PoolTimeout, errors
 from sqlsync.errors import (
     CompanyChoice,
     ConfigError,
     ConsentRefused,
+    DatabaseUnavailable,
     NeedsReauth,
     ProviderError,
     SqlsyncError,
@@ -135,6 +137,12 @@ class Connector:
             failed = isinstance(error, ProviderError)
             await self._end(consent, state, Outcome.FAILED if failed else Outcome.REFUSED, error)
             raise
+        except errors.Error as error:
+            # Whoever waits must hear of it, if Postgres takes it.
+            words = DatabaseUnavailable(f"The connection could not be noted: {error}")
+            with suppress(errors.Error, PoolTimeout):
+                await self._end(consent, state, Outcome.FAILED, words)
+            raise words from error
         await self._end(consent, state, Outcome.CONNECTED, missing=connected.missing_scopes)
         return connected
 

@@ -272,6 +272,7 @@ class Limits:
         # Reads cannot fill all places, so that a write always finds one.
         self._places = asyncio.Semaphore(budget.concurrency)
         self._read_places = asyncio.Semaphore(max(1, budget.concurrency - 2))
+        self.day_left: int | None = None  # as the provider told this process last
         self._pool = pool
         self._name = name
         self._noted_at = -_NOTE_EVERY_SECONDS  # monotonic
@@ -306,6 +307,7 @@ class Limits:
 
     async def note_left(self, *, minute: int | None, day: int | None) -> None:
         """What the provider's answer says is left of this minute and this day; None: unsaid."""
+        self.day_left = day if day is not None else self.day_left
         if self._reads is not None and day is not None and day < self._day_reserve:
             log.warning("reads stay away: the day's calls run out", left=day)
             await self._reads.keep_away(_READS_AWAY_SECONDS)

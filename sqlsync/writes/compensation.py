@@ -24,11 +24,11 @@ from sqlsync.errors import (
 )
 from sqlsync.providers.base import Call, Provider, Record, Step, StepKind, Tombstone
 from sqlsync.writes.directory import Providers
+from sqlsync.writes.endings import inverse_of
 from sqlsync.writes.entry import Entry
 from sqlsync.writes.journal import Journal, Lost
 from sqlsync.writes.mirroring import Mirroring
 from sqlsync.writes.payload import Payload
-from sqlsync.writes.plan import inverse_of
 from sqlsync.writes.transitions import State
 from sqlsync.writes.undo import (
     PAST,

@@ -453,7 +453,9 @@ def _result(
             keys.update(new_child_keys(step.spec, before, outcome.raw, work.planned.new_children))
         elif isinstance(outcome, Tombstone):
             payload.deletes.append((step.spec, outcome.id))
-        elif step.id is not None:  # deferred: the client sees it done, it is sent at COMMIT
+        elif work.planned.shown is not None:  # deferred: the client sees it done already
+            payload.upserts.append((step.spec, work.planned.shown))
+        elif step.id is not None:  # deferred, and then gone from sight
             payload.deletes.append((step.spec, step.id))
     return WriteResult(
         entries=tuple(payload.entries),

@@ -7,10 +7,10 @@ A plan is complete: it says for every step what it carries and how it would be u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from schema.model import Catalog, ChildSpec, DeleteMeans, FieldSpec, ObjectSpec
+from schema.model import Catalog, ChildSpec, FieldSpec, ObjectSpec
 from schema.rows import merge_custom_fields, row_changes_to_fields
 from sqlsync.errors import BadReference, NotFound, ReadOnlyColumn, Unsupported
 from sqlsync.providers.base import Step, StepKind
@@ -23,9 +23,10 @@ from sqlsync.writes.checks import (
     check_writable,
     refuse_id,
 )
+from sqlsync.writes.endings import DELETE_STEPS, ending, inverse_of
 from sqlsync.writes.lists import is_provisional, list_at, rebuild, without_provider_rows
 from sqlsync.writes.model import Change, WriteRequest
-from sqlsync.writes.values import decode, get_path, merge, same, set_path
+from sqlsync.writes.values import decode, encode, get_path, merge, same, set_path
 from sqlsync.writes.words import row_label, step_notices
 
 DEFAULT_ROW_LIMIT = 1000
@@ -47,6 +48,7 @@ class PlannedStep:
     rows: indexes of the changes it carries. inverse: the kind of step that would undo it, None
     where nothing does. deferred: it waits for the client's COMMIT.
     label: names the row where the statement has several, else empty.
+    shown: of a deferred step after which the row stays, the record as it will then be.
     """
 
     step: Step
@@ -56,6 +58,7 @@ class PlannedStep:
     label: str
     provisional_id: str | None = None
     new_children: tuple[NewChildren, ...] = ()
+    shown: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +67,6 @@ class WritePlan:
 
     steps: tuple[PlannedStep, ...]
     notices: tuple[str, ...] = ()
-
-
-def inverse_of(kind: StepKind, spec: ObjectSpec) -> StepKind | None:
-    """What undoes a step of this kind on this object, None where nothing does."""
-    if kind is StepKind.CREATE:
-        for operation in (StepKind.DELETE, StepKind.VOID, StepKind.DEACTIVATE):
-            if spec.can(operation.value):
-                return operation
-        return None
-    if kind is StepKind.DEACTIVATE and spec.delete_means is DeleteMeans.ARCHIVE:
-        return None
-    return _INVERSES.get(kind)
-
-
-_INVERSES = {
-    StepKind.UPDATE: StepKind.UPDATE,
-    StepKind.DEACTIVATE: StepKind.REACTIVATE,
-    StepKind.REACTIVATE: StepKind.DEACTIVATE,
-}
 
 
 def make_plan(
@@ -297,10 +281,15 @@ class _Planner:
         if not fields:
             return None
         check_operation(place, "update")
+        row = change.new if change is not None and change.new is not None else {}
+        ends = ending(place.prefix, spec, changed, record, alone=not group.children)
+        if ends is not None:
+            shown = encode(record | fields)
+            step = Step(ends, spec, {}, group.record_id, base)
+            return replace(self._planned(group, step, row, ()), shown=shown)
         kind = self._activity(changed) if not group.children else StepKind.UPDATE
         step = Step(kind, spec, fields, group.record_id, base)
-        row = change.new if change is not None else None
-        return self._planned(group, step, row or {}, new_children)
+        return self._planned(group, step, row, new_children)
 
     def _activity(self, changed: Mapping[str, Any]) -> StepKind:
         """UPDATE, or the step that makes a record inactive or active when it does only that."""
@@ -321,7 +310,7 @@ class _Planner:
                     hint="Delete the record alone; its rows go with it.",
                     table=child_changes[0].table,
                 )
-        kind = _DELETE_STEPS[spec.delete_means]
+        kind = DELETE_STEPS[spec.delete_means]
         step = Step(kind, spec, {}, group.record_id, self._base(place, group))
         if kind is StepKind.DEACTIVATE and change.old.get(ACTIVE_COLUMN) is False:
             inactive.append(step)
@@ -449,15 +438,6 @@ class _Planner:
             if rebuilt.new_ids and child.key is not None:
                 added.append(NewChildren(table, rebuilt.new_ids))
         return tuple(added)
-
-
-_DELETE_STEPS = {
-    DeleteMeans.DELETE: StepKind.DELETE,
-    DeleteMeans.VOID: StepKind.VOID,
-    DeleteMeans.DEACTIVATE: StepKind.DEACTIVATE,
-    DeleteMeans.ARCHIVE: StepKind.DEACTIVATE,
-    DeleteMeans.STATUS: StepKind.VOID,
-}
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

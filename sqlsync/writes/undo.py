@@ -10,9 +10,10 @@ from typing import Any
 from schema.model import Catalog, ObjectSpec, Writable
 from schema.rows import record_row, row_changes_to_fields
 from sqlsync.providers.base import Record, Step, StepKind
+from sqlsync.writes.endings import inverse_of
 from sqlsync.writes.entry import Entry
 from sqlsync.writes.lists import without_provider_rows
-from sqlsync.writes.plan import ACTIVE_COLUMN, inverse_of
+from sqlsync.writes.plan import ACTIVE_COLUMN
 from sqlsync.writes.values import (
     MISSING,
     decode,

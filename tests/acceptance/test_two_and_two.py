@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +15,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from acceptance.product import VERIFIER, command, engine_environment
+import structlog
+from acceptance.product import VERIFIER, engine_environment
 
+from schema.loader import load_catalog
 from sqlsync.app.connecting import connect_company
 from sqlsync.app.databases import prepare
+from sqlsync.cli import run
 from sqlsync.cli.background import background
 from sqlsync.cli.people import psql_binary, set_up_user, user_url
 from sqlsync.cli.supervisor import child_command
@@ -31,7 +35,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test has the house made
 
 XERO_KEY = "acceptance-webhook-key"
 NAMES = ("books", "branch", "kestrel", "demo_nz")  # of the connections and of their schemas
-OBJECTS = ("account", "customer", "invoice", "contact", "journal", "organisation")
+OBJECTS = ("account", "customer", "invoice", "contact", "currency", "journal", "organisation")
 # An insert and an update of one text, of QuickBooks and of Xero.
 _FIRST_CUSTOMER = "(select min(id) from {schema}.customer where active)"
 _FIRST_CONTACT = "(select min(id) from {schema}.contact where contact_status = 'ACTIVE')"
@@ -148,6 +152,10 @@ def house(
                     " where object <> all(%s)".encode(),
                     [list(OBJECTS)],
                 )
+                admin.execute(
+                    f"update {name}._sync_object set enabled = false"
+                    " where kind = 'report' and enabled".encode()
+                )
         with background("up", child_command("up", None), environment) as services:
             with connect(direct) as database:
                 password = set_up_user(database, "two_and_two", write=True)
@@ -163,6 +171,27 @@ def house(
             yield found
 
 
+@pytest.fixture
+def in_this_process(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Runs a command: (exit code, stdout, stderr). A process for each would take a minute."""
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def work(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    yield work
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 
@@ -170,30 +199,35 @@ def house(
     ("name", "entity", "key"), [("books", "Invoice", "Id"), ("kestrel", "Invoice", "InvoiceID")]
 )
 def test_a_file_goes_up_and_comes_down_again(
-    house: House, tmp_path: Path, name: str, entity: str, key: str
+    house: House,
+    tmp_path: Path,
+    in_this_process: Callable[..., tuple[int, str, str]],
+    name: str,
+    entity: str,
+    key: str,
 ) -> None:
     twin = house.xero if name == "kestrel" else house.quickbooks
     record_id = min(r[key] for r in twin.records(entity, house.companies[name]))
     sent = tmp_path / "receipt.pdf"
     sent.write_bytes(bytes(range(256)) * 300)
     where = (name, "invoice", record_id)
-    done = command(house.environment, "upload", *where, str(sent))
-    assert done.returncode == 0, done.stderr
-    [listed] = json.loads(command(house.environment, "files", *where, "--json").stdout)
-    assert (listed["id"], listed["size"]) == (done.stdout.strip(), 76800)
-    for target, code in ((tmp_path / "back.pdf", 0), (tmp_path / "back.pdf", 2)):
-        done = command(house.environment, "download", *where, "--to", str(target))
-        assert done.returncode == code, done.stderr
+    code, said, err = in_this_process("upload", *where, sent)
+    assert code == 0, err
+    [listed] = json.loads(in_this_process("files", *where, "--json")[1])
+    assert (listed["id"], listed["size"]) == (said.strip(), 76800)
+    for target, expected in ((tmp_path / "back.pdf", 0), (tmp_path / "back.pdf", 2)):
+        code, _, err = in_this_process("download", *where, "--to", target)
+        assert code == expected, err
         assert target.read_bytes() == sent.read_bytes()
-    assert "is there already" in done.stderr
+    assert "is there already" in err
     for wrong, words in (
-        (("upload", *where, str(tmp_path / "none.pdf")), "cannot be read"),
-        (("upload", name, "nothing", "1", str(sent)), "has no table"),
+        (("upload", *where, tmp_path / "none.pdf"), "cannot be read"),
+        (("upload", name, "nothing", "1", sent), "has no table"),
         (("download", *where, "other.pdf"), "no file 'other.pdf'"),
     ):
-        done = command(house.environment, *wrong)
-        assert done.returncode in (1, 2)
-        assert words in done.stderr
+        code, _, err = in_this_process(*wrong)
+        assert code in (1, 2)
+        assert words in err
 
 
 # -- writing to Xero -------------------------------------------------------------------------------
@@ -270,6 +304,16 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
         ("update kestrel.journal set source_type = 'x'", "55000", "journals"),
         ("delete from kestrel.organisation", "55000", "organisation"),
         ("truncate kestrel.contact", "0A000", "TRUNCATE"),
+        ("delete from kestrel.balance_sheet", "55000", "BalanceSheet"),
+    ]
+    refusals += [
+        (
+            f"insert into kestrel.{spec.table} default values",
+            "55000",
+            f"create {spec.title.lower()}",
+        )
+        for spec in load_catalog("xero").objects
+        if spec.enabled and not spec.can("create")
     ]
     with psycopg.connect(house.url, autocommit=True) as connection:
         for statement, sqlstate, word in refusals:
@@ -280,7 +324,9 @@ def test_what_xero_refuses_is_a_postgres_error_and_changes_nothing(house: House)
             assert word in (diag.message_primary or ""), str(refused.value)
             if sqlstate != "0A000":
                 assert (diag.message_primary or "").startswith("[Xero] ")
-        assert connection.execute("select 1").fetchone() == (1,)
+        taken_code = "insert into kestrel.currency (code) select code from kestrel.currency"
+        done = connection.execute(f"{taken_code} on conflict (code) do nothing".encode())
+        assert done.rowcount == 0
     assert len(house.xero.applied()) == calls
     ours = house.value("select name from kestrel.contact where id = %s", one)
     assert ours == taken
@@ -405,7 +451,9 @@ def test_nothing_of_one_company_is_ever_in_the_tables_of_another(house: House) -
     assert house.value(f"{open_writes} and state <> 'refused'") == 0
 
 
-def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> None:
+def test_a_revoked_grant_in_one_company_leaves_the_others_live(
+    house: House, in_this_process: Callable[..., tuple[int, str, str]]
+) -> None:
     gone: dict[str, Simulator | XeroSimulator] = {"branch": house.quickbooks, "demo_nz": house.xero}
     for name, simulator in gone.items():
         simulator.revoke(house.companies[name])
@@ -434,8 +482,8 @@ def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> 
         token = simulator.new_refresh_token(company)
         provider = "xero" if simulator is house.xero else "quickbooks"
         again = ["--schema", name, "--company", company, "--refresh-token", token]
-        done = command(house.environment, "connect", provider, "--name", name, *again)
-        assert done.returncode == 0, done.stderr
+        code, _, err = in_this_process("connect", provider, "--name", name, *again)
+        assert code == 0, err
     for query in unheard.values():
         house.until(query)
     house.until("select count(*) = 4 from sqlsync.connection where state = 'live'")

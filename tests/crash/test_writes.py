@@ -58,6 +58,7 @@ class Town:
             "operation": operation,
             "table": table,
             "id": None,
+            "columns": {"notes": "mine"},
             **more,
         }
         root = str(Path(schema.__file__).parent.parent)
@@ -247,7 +248,8 @@ async def test_a_batch_killed_at_each_state_is_done_once_or_not_at_all(
     town: Town, point: str, state: str
 ) -> None:
     names = ["Crash One", "Crash Two", "Crash Three"]
-    await town.child(point, "insert", "customer", names=names)
+    rows = [{"display_name": name} for name in names]
+    await town.child(point, "insert", "customer", rows=rows)
     await town.recovered(state, state, state)
     made = [c for c in await town.get("books/customer") if c["DisplayName"].startswith("Crash")]
     assert len(made) == (0 if point == "planned" else 3)

@@ -1,7 +1,8 @@
 """A process that writes one statement through the engine, and stops where it is told to.
 
-Run by test_writes.py, which kills it there with -9. Argument: JSON with database, vault key,
-simulator's address, operation, record id and point. Prints "at <point>" and then waits.
+Run by test_writes.py and test_writes_xero.py, which kill it there with -9. Argument: JSON with
+database, vault key, provider, simulator's address, operation, table, record id, columns and
+point. Prints "at <point>" and then waits.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 from uuid import uuid4
 
 from schema.loader import load_catalog
-from sqlsync.database import connect_engine, engine_pool
+from schema.model import Catalog
+from sqlsync.database import EnginePool, connect_engine, engine_pool
 from sqlsync.errors import OutcomeUnknown
 from sqlsync.logs import configure_logging
 from sqlsync.providers.directory import App, ProviderDirectory
 from sqlsync.providers.endpoints import quickbooks_endpoints
 from sqlsync.providers.limits import SIMULATOR_BUDGET
+from sqlsync.settings import XeroSettings
 from sqlsync.vault import Vault
 from sqlsync.writes.engine import WriteEngine
 from sqlsync.writes.model import CancelToken, Change, WriteRequest
@@ -64,17 +67,12 @@ def stop_in_journal(journal: Any, point: str) -> None:
 
 async def main(order: dict[str, Any]) -> None:
     configure_logging(level="warning")
-    catalogs = {"quickbooks": load_catalog("quickbooks")}
+    provider = order.get("provider", "quickbooks")
+    catalogs = {provider: load_catalog(provider)}
     point = order["point"]
     session = await connect_engine(order["url"])
     async with engine_pool(order["url"], max_size=4) as pool:
-        app = App(
-            quickbooks_endpoints("simulator", api_url=order["api"]),
-            "id",
-            "secret",
-            SIMULATOR_BUDGET,
-        )
-        directory = ProviderDirectory(pool, Vault([order["key"]]), catalogs, app)
+        directory = directory_of(provider, order["api"], pool, Vault([order["key"]]), catalogs)
         engine = WriteEngine(pool, directory, patience=BRISK)
         await engine.start()
         stop_in_journal(engine._journal, point)
@@ -104,26 +102,39 @@ async def main(order: dict[str, Any]) -> None:
         await stop("settled")
 
 
+def directory_of(
+    provider: str, api: str, pool: EnginePool, vault: Vault, catalogs: dict[str, Catalog]
+) -> ProviderDirectory:
+    if provider == "xero":
+        settings = XeroSettings.model_validate({"environment": "simulator", "api_url": api})
+        xero = App.from_settings(settings)
+        return ProviderDirectory(pool, vault, catalogs, None, xero=xero)
+    endpoints = quickbooks_endpoints("simulator", api_url=api)
+    app = App(endpoints, "id", "secret", SIMULATOR_BUDGET)
+    return ProviderDirectory(pool, vault, catalogs, app)
+
+
 async def statement(session: Any, order: dict[str, Any], xid: str) -> WriteRequest:
     operation, table, record_id = order["operation"], order["table"], order["id"]
+    schema_name = order.get("provider", "quickbooks")
     parents: dict[tuple[str, str], bytes] = {}
     if operation == "insert":
         changes = tuple(
-            Change(table, "insert", None, {"id": f"new:{uuid4()}", "display_name": name})
-            for name in order["names"]
+            Change(table, "insert", None, {"id": f"new:{uuid4()}", **columns})
+            for columns in order["rows"]
         )
     else:
         cursor = await session.execute(
-            f"select (to_jsonb(t) - 'raw')::text, raw::text from quickbooks.{table} t"
+            f"select (to_jsonb(t) - 'raw')::text, raw::text from {schema_name}.{table} t"
             " where id = %s for update",
             [record_id],
         )
         image, raw = await cursor.fetchone()
         old = decode(image)
-        new = {**old, "notes": "mine"} if operation == "update" else None
+        new = {**old, **order["columns"]} if operation == "update" else None
         changes = (Change(table, operation, old, new),)
         parents[table, record_id] = raw.encode()
-    return WriteRequest("quickbooks", changes, parents, "joe", uuid4(), xid, True)
+    return WriteRequest(schema_name, changes, parents, "joe", uuid4(), xid, True)
 
 
 if __name__ == "__main__":

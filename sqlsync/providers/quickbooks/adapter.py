@@ -186,6 +186,12 @@ class QuickBooksProvider:
         spec = self.catalog.by_api_name.get("account") or self.catalog.objects[0]
         return (await self._read(requests.count(self._company, spec), About(spec))).at
 
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        return 0  # one call of CDC tells of all
+
+    def calls_left(self) -> int | None:
+        return None
+
     async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
         request = reports.report(self._company, spec, parameters)
         envelope = await self._read(request, About(report=spec))

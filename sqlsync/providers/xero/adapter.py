@@ -21,6 +21,7 @@ from sqlsync.providers.tokens import TokenSource
 from sqlsync.providers.xero.calls import BULK
 from sqlsync.providers.xero.exchange import Exchange
 from sqlsync.providers.xero.files import XeroFiles
+from sqlsync.providers.xero.paging import poll_calls
 from sqlsync.providers.xero.reading import Reading
 from sqlsync.providers.xero.requests import Tenant
 from sqlsync.providers.xero.writing import Writing
@@ -44,6 +45,7 @@ class XeroProvider:
     ) -> None:
         """companies: asked whether the organisation is still ours when Xero forbids a call."""
         self.catalog = catalog
+        self._limits = limits
         tenant = Tenant(api_url, tenant_id)
         exchange = Exchange(http, tokens, limits, tenant_id, companies)
         self._reading = Reading(catalog, tenant, exchange)
@@ -77,3 +79,9 @@ class XeroProvider:
 
     async def now(self) -> datetime:
         return await self._reading.now()
+
+    def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
+        return poll_calls(self._reading.calls(spec), rows)
+
+    def calls_left(self) -> int | None:
+        return self._limits.day_left

@@ -29,10 +29,9 @@ from sqlsync.providers.xero.faults import About, rule_broken
 from sqlsync.providers.xero.matching import same
 from sqlsync.providers.xero.values import Json, as_sent
 
-# What an answer says about a write and not about the record.
-TRANSIENT = frozenset(
-    {"StatusAttributeString", "ValidationErrors", "Warnings", "HasErrors", "HasValidationErrors"}
-)
+# What an answer says about a write and not about the record; and what is never sent back.
+REMARKS = frozenset({"StatusAttributeString", "ValidationErrors", "Warnings"})
+TRANSIENT = REMARKS | {"HasErrors", "HasValidationErrors"}
 _PRICE = ("Quantity", "UnitAmount", "DiscountRate", "DiscountAmount")
 _TAXED_BY = (*_PRICE, "LineAmount", "TaxType")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlsync.errors import ProviderFault
+from sqlsync.providers.xero.calls import Calls
 from sqlsync.providers.xero.requests import FALLBACK_PAGE
 from sqlsync.providers.xero.responses import Envelope
 from sqlsync.providers.xero.values import floor_second, since_text
@@ -68,6 +69,22 @@ class Walk:
             raise ProviderFault(f"[Xero] {cursor!r} is no place to read on from.")
         since = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
         return cls(since, int(found[2] or 0))
+
+
+def poll_calls(calls: Calls, rows: int) -> int:
+    """How many calls it takes to learn what changed of an object that holds `rows` records.
+
+    A list that takes no time is read whole, one in pages without an order twice, and one that
+    does not show its records in full is followed by a call for each.
+    """
+    if calls.modified_since:
+        return 1
+    if calls.whole_alone:
+        return 1 + rows
+    pages = max(1, -(-rows // (calls.page_size or FALLBACK_PAGE)))
+    if calls.paging != "page":
+        return 1
+    return pages if pages == 1 else 2 * pages
 
 
 def is_last(envelope: Envelope, rows: int) -> bool:

@@ -326,6 +326,8 @@ def _joins(present: Sequence[_Element], element: _Element) -> bool:
 def _request(tenant: Tenant, elements: Sequence[_Element], key: str) -> Planned:
     first = elements[0]
     indexes = tuple(element.index for element in elements)
+    # Two rows that say the same are two records: what is sent does not tell their requests apart.
+    key = f"{key}-{first.index}"
     if len(elements) > 1:
         assert first.together is not None
         body: Any = [element.body for element in elements]

@@ -127,7 +127,14 @@ class Reading:
         last = calls.paging != "page" or is_last(envelope, len(rows))
         times = [row.updated_at if isinstance(row, Record) else row.at for row in rows]
         following = next_walk(walk, times, last=last)
-        return [row for row in rows if isinstance(row, Record)], following, envelope.at
+        records = [row for row in rows if isinstance(row, Record)]
+        if calls.whole_alone:
+            records = [
+                whole
+                for record in records
+                if (whole := await self.fetch(calls, record.id, writes=writes)) is not None
+            ]
+        return records, following, envelope.at
 
     async def _behind(self, calls: Calls, cursor: str | None) -> Page:
         """Journals: a hundred behind a number, in the order of numbers."""

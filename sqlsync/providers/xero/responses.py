@@ -30,7 +30,7 @@ from sqlsync.errors import (
 from sqlsync.providers.base import Record, Tombstone
 from sqlsync.providers.messages import HttpResponse
 from sqlsync.providers.xero.added import complete
-from sqlsync.providers.xero.bodies import TRANSIENT
+from sqlsync.providers.xero.bodies import REMARKS
 from sqlsync.providers.xero.calls import Calls
 from sqlsync.providers.xero.faults import (
     About,
@@ -332,13 +332,22 @@ def _element(
     if status == "ERROR" or (status != "WARNING" and complaints) or (nameless and complaints):
         fault = Fault("refused without a reason", 10, "ValidationException", complaints)
         return error_for(fault, about, trace_id=trace_id)
-    kept = {name: value for name, value in element.items() if name not in TRANSIENT}
+    kept = _without_remarks(element)
     try:
-        # Untouched where nothing of it is about the write, so that numbers keep their text.
-        [whole] = complete(calls, [raw if len(kept) == len(element) else encode_json(kept)], known)
+        # Untouched where nothing of it is about the write.
+        [whole] = complete(calls, [raw if kept == element else encode_json(kept)], known)
         return record_from(calls, whole)
     except ProviderFault as error:
         return OutcomeUnknown(str(error), trace_id=trace_id)
+
+
+def _without_remarks(value: Any) -> Any:
+    """Without what only answers to writes say, all through: the record as a list shows it."""
+    if isinstance(value, dict):
+        return {n: _without_remarks(v) for n, v in value.items() if n not in REMARKS}
+    if isinstance(value, list):
+        return [_without_remarks(row) for row in value]
+    return value
 
 
 def _fault(members: Mapping[str, msgspec.Raw]) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from sqlsync.simulators.clock import PACIFIC
@@ -111,27 +112,21 @@ class Booker:
             ledger.set_payment(side, row, total=cents, party=party, links=links)
         for name in _COMPUTED:
             doc.pop(name, None)
-        if entity.name == "JournalEntry":
-            self._journal(ledger, before, -1)
-            self._journal(ledger, doc, 1)
+        self._book_rows(ledger, entity.name, before, -1)
+        self._book_rows(ledger, entity.name, doc, 1)
         self.linker.link(entity.name, row, own_links(before), doc)
         row.date, row.number, row.doc = doc.get("TxnDate", ""), doc.get("DocNumber"), doc
         ledger.finish()
 
-    def _journal(self, ledger: Ledger, doc: Doc, sign: int) -> None:
+    def _book_rows(self, ledger: Ledger, name: str, doc: Doc, sign: int) -> None:
         """Rows on receivables and payables are owed by the customer and to the vendor."""
-        for line in doc.get("Line") or ():
-            detail = line.get("JournalEntryLineDetail") or {}
-            named = (detail.get("Entity") or {}).get("EntityRef") or {}
-            account = self.books.table("Account").get(_number(detail.get("AccountRef")))
-            kind = (account.doc or {}).get("AccountType") if account else None
-            cents = to_cents(line.get("Amount") or 0) * sign
-            if detail.get("PostingType") == "Credit":
-                cents = -cents
-            if kind == "Accounts Receivable":
-                ledger.owe(SALES, _number(named), cents)
-            elif kind == "Accounts Payable":
-                ledger.owe(PURCHASES, _number(named), -cents)
+        for reference, kind, party, cents in named_rows(name, doc):
+            account = self.books.table("Account").get(_number(reference))
+            found = (account.doc or {}).get("AccountType") if account else None
+            if found == "Accounts Receivable" and kind == "Customer":
+                ledger.owe(SALES, _number(party), cents * sign)
+            elif found == "Accounts Payable" and kind == "Vendor":
+                ledger.owe(PURCHASES, _number(party), -cents * sign)
 
     def _links(self, side: Side, rows: list[Doc], party: int) -> dict[int, int]:
         """What a payment's rows pay. Raises 620 for what is not there to be paid."""
@@ -172,10 +167,30 @@ class Booker:
         elif side is not None:
             ledger.release(side, row, 0)
             ledger.owe(side, row.party, row.open if entity.name == side.credit else -row.open)
-        if entity.name == "JournalEntry":
-            self._journal(ledger, row.doc or {}, -1)
+        self._book_rows(ledger, entity.name, row.doc or {}, -1)
         self.linker.link(entity.name, row, own_links(row.doc or {}), {})
         ledger.finish()
+
+
+def named_rows(name: str, doc: Doc) -> Iterator[tuple[Doc | None, str | None, Doc | None, int]]:
+    """(account, kind of party, party, cents of debit) of rows that name somebody themselves.
+
+    Those of journal entries, of deposits that are no payments, and of expenses.
+    """
+    for line in doc.get("Line") or ():
+        cents = to_cents(line.get("Amount") or 0)
+        detail = line.get(line.get("DetailType")) or {}
+        if name == "JournalEntry":
+            entity = detail.get("Entity") or {}
+            signed = -cents if detail.get("PostingType") == "Credit" else cents
+            yield detail.get("AccountRef"), entity.get("Type"), entity.get("EntityRef"), signed
+        elif name == "Deposit" and not line.get("LinkedTxn"):
+            entity = detail.get("Entity") or {}
+            yield detail.get("AccountRef"), entity.get("type"), entity, -cents
+        elif name == "Purchase":
+            payee = doc.get("EntityRef") or {}
+            signed = -cents if doc.get("Credit") else cents
+            yield detail.get("AccountRef"), payee.get("type"), payee, signed
 
 
 def _party(doc: Doc) -> int:

@@ -17,6 +17,7 @@ class Options:
     # -- OAuth ------------------------------------------------------------------------------
     client_id: str | None = None  # None: any client is accepted
     client_secret: str | None = None
+    issuer: str | None = None  # of id_tokens, as the service calls itself; None: by its address
     auto_approve: bool = False  # the consent page answers by itself
     access_token_seconds: int = 3600
     refresh_token_seconds: int = 8_726_400  # 101 days, as the documentation's sample

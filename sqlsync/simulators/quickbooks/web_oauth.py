@@ -127,7 +127,7 @@ def _issued(service: Service, request: Request, tokens: Tokens, *, is_first: boo
     grant = tokens.grant
     if is_first and "openid" in grant.scope.split():
         answer["id_token"] = service.signer.id_token(
-            _issuer(request), str(grant.client_id), grant.realm_id, service.clock.epoch()
+            _issuer(service, request), str(grant.client_id), grant.realm_id, service.clock.epoch()
         )
     return JSONResponse(answer, headers={"Cache-Control": "no-cache, no-store"})
 
@@ -210,8 +210,8 @@ def jwks_endpoint(service: Service) -> Endpoint:
     return endpoint
 
 
-def _issuer(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}/op/v1"
+def _issuer(service: Service, request: Request) -> str:
+    return service.options.issuer or f"{str(request.base_url).rstrip('/')}/op/v1"
 
 
 def discovery_endpoint(service: Service) -> Endpoint:
@@ -219,7 +219,7 @@ def discovery_endpoint(service: Service) -> Endpoint:
         base = str(request.base_url).rstrip("/")
         return JSONResponse(
             {
-                "issuer": _issuer(request),
+                "issuer": _issuer(service, request),
                 "authorization_endpoint": f"{base}/connect/oauth2",
                 "token_endpoint": f"{base}/oauth2/v1/tokens/bearer",
                 "userinfo_endpoint": f"{base}/v1/openid_connect/userinfo",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backfill.requests import request_poll
+from backfill.schedule import Rereading
 from schema.loader import load_catalog
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/sync_world.py
@@ -62,7 +63,7 @@ async def test_polling_brings_changes_of_objects_with_a_feed_and_with_a_query(
 async def test_what_no_feed_reports_is_noticed_by_reading_again(migrated_url: str) -> None:
     async with (
         world(migrated_url) as w,
-        working(w, reread_every=timedelta(seconds=2)),
+        working(w, rereading=Rereading(often=timedelta(seconds=2))),
     ):
         await w.live()
         time = min(await w.books_of("time_activity"), key=int)

@@ -11,7 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from sqlsync.database import EnginePool
-from sqlsync.errors import ConfigError, ConsentRefused, SqlsyncError, Unreachable
+from sqlsync.errors import (
+    ConfigError,
+    ConsentRefused,
+    DatabaseUnavailable,
+    SqlsyncError,
+    Unreachable,
+)
 from sqlsync.providers.callbacks import Consents
 from sqlsync.providers.connect import Connector
 from sqlsync.providers.consents import Outcome
@@ -273,3 +279,33 @@ async def test_of_two_consents_for_one_new_name_the_refused_one_spoils_nothing(
     with pytest.raises(ConsentRefused):
         await world.consents.finish("quickbooks", {"error": "access_denied", "state": first})
     assert await world.answer(second) == "acme"
+
+
+async def test_a_company_taken_under_another_name_at_the_same_moment_is_refused(
+    world: World,
+) -> None:
+    await world.rows(
+        "insert into sqlsync.connection (name, provider, schema_name) values"
+        " ('one', 'quickbooks', 'one'), ('two', 'quickbooks', 'two') returning 1"
+    )
+    states = [await world.begin("one"), await world.begin("two")]
+    found = await asyncio.gather(*(world.answer(s) for s in states), return_exceptions=True)
+    [refused] = [one for one in found if not isinstance(one, str)]
+    assert isinstance(refused, ConfigError) and "9341" in str(refused)
+    outcomes = [await world.outcome(state) for state in states]
+    assert sorted(o[0] for o in outcomes if o is not None) == [Outcome.CONNECTED, Outcome.REFUSED]
+
+
+async def test_who_waits_hears_of_a_connection_that_could_not_be_noted(world: World) -> None:
+    state = await world.begin()
+    async with world.pool.connection() as connection:
+        await connection.execute(
+            "alter table sqlsync.token add constraint none_today check (connection_id < 0)"
+        )
+        try:
+            with pytest.raises(DatabaseUnavailable, match="could not be noted"):
+                await world.answer(state)
+        finally:
+            await connection.execute("alter table sqlsync.token drop constraint none_today")
+    ended = await world.outcome(state)
+    assert ended is not None and ended[0] is Outcome.FAILED and "none_today" in str(ended[1])

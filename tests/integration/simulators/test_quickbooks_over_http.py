@@ -454,3 +454,86 @@ def test_reports_come_at_their_addresses(sim: Simulator) -> None:
     assert sim.call("GET", "/reports/Horoscope")[0] == 404
     assert sim.call("GET", "/reports")[0] == 404
     assert sim.requests()["read.reports"] == 4
+
+
+# -- XML, merges, batch items, other companies -----------------------------------------------------
+
+
+def test_xml_goes_in_and_comes_out_as_json_does(sim: Simulator) -> None:
+    access = token(sim, sim.new_refresh_token())[1]["access_token"]
+    body = (
+        b'<Customer xmlns="http://schema.intuit.com/finance/v3" domain="QBO" sparse="false">'
+        b"<DisplayName>Maillot &amp; Fils</DisplayName><PrimaryEmailAddr><Address>"
+        b"a@b.example</Address></PrimaryEmailAddr></Customer>"
+    )
+    headers = {"Authorization": f"Bearer {access}", "Content_Type": "application/xml"}
+    status, found, answer = raw(
+        sim, "POST", f"/v3/company/{sim.realm_id}/customer", body, **headers
+    )
+    assert (status, found["content-type"]) == (200, "application/xml;charset=UTF-8")
+    assert b"<DisplayName>Maillot &amp; Fils</DisplayName>" in answer
+    number = answer.partition(b"<Id>")[2].partition(b"</Id>")[0].decode()
+    assert sim.record("Customer", number)["PrimaryEmailAddr"] == {"Address": "a@b.example"}
+    status, _, answer = raw(sim, "POST", f"/v3/company/{sim.realm_id}/customer", body, **headers)
+    assert (status, b'code="6240"' in answer) == (400, True)
+
+
+def test_a_merge_and_a_foreign_company_reach_the_receiver() -> None:
+    received: list[Any] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(decode(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with simulator(customers=5, invoices=0) as sim:
+            sim.webhooks(f"http://127.0.0.1:{server.server_port}/", foreign=1)
+            sim.person("Customer", "merge", Id="2", into="3")
+            until(lambda: received)
+            realms = [event["intuitaccountid"] for event in received[0]]
+            assert (realms[0], realms[1]) == ("9999999999999999", sim.realm_id)
+            merged = [event for event in received[0] if event["data"]]
+            assert [event["data"] for event in merged[-1:]] == [{"deletedid": "2"}]
+            assert sim.record("Customer", "2") is None
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_one_item_of_a_batch_is_throttled_inside_an_answer_of_200(sim: Simulator) -> None:
+    sim.trouble("throttle", operation="batch_item", skip=1)
+    item = {"Query": "select * from Item maxresults 1"}
+    items = [{"bId": str(number), **item} for number in range(3)]
+    status, answer = sim.call("POST", "/batch", {"BatchItemRequest": items})
+    codes = [
+        one["Fault"]["Error"][0]["code"] if "Fault" in one else None
+        for one in answer["BatchItemResponse"]
+    ]
+    assert (status, codes) == (200, [None, "3001", None])
+
+
+def test_requests_at_once_are_limited_and_all_pass_one_by_one(sim: Simulator) -> None:
+    sim.call("GET", "/companyinfo/" + sim.realm_id)  # has a token from now on
+    sim.set_options(concurrent_requests=2, latency_seconds=0.3)
+    try:
+        statuses: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: statuses.append(sim.call("GET", "/preferences")[0]))
+            for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200, 429}
+        sim.set_options(latency_seconds=0)
+        assert [sim.call("GET", "/preferences")[0] for _ in range(4)] == [200] * 4
+    finally:
+        sim.set_options(concurrent_requests=None, latency_seconds=0)

@@ -7,16 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.schedule import (
+    Feed,
     ObjectStanding,
     ObjectState,
     Pace,
+    Rereading,
     backfills_due,
     connection_state,
+    feed_intervals,
+    feeds_due,
     poll_interval,
     prompt_delay,
+    reread_interval,
     rereads_due,
     retry_delay,
 )
+from schema.loader import load_catalog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -104,11 +110,84 @@ def test_a_connection_is_live_when_every_history_has_been_read(
 
 
 def test_what_no_feed_reports_deletions_of_is_read_again_after_a_while() -> None:
-    every = timedelta(hours=6)
+    often = timedelta(hours=6)
     finished = {
-        "tax_rate": NOON - every,
+        "tax_rate": NOON - often,
         "tax_code": NOON - timedelta(days=2),
-        "time_activity": NOON - every + timedelta(seconds=1),
+        "time_activity": NOON - often + timedelta(seconds=1),
+        "customer": NOON - timedelta(days=90),
     }
+    every = dict.fromkeys(("tax_rate", "tax_code", "time_activity"), often)
     assert rereads_due(finished, NOON, every=every) == ["tax_code", "tax_rate"]
     assert rereads_due({}, NOON, every=every) == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "table", "days"),
+    [
+        ("quickbooks", "customer", None),  # CDC tells of deletions too
+        ("quickbooks", "time_activity", 0.25),
+        ("xero", "account", 1),  # deleted for good, and no feed says so
+        ("xero", "item", 1),
+        ("xero", "tax_rate", None),  # every poll reads all there are
+        ("xero", "invoice", 7),  # voided ones come through the feed
+        ("xero", "receipt", 7),  # a call for each
+        ("xero", "attachment", 1),
+    ],
+)
+def test_how_often_an_object_is_read_again(provider: str, table: str, days: float | None) -> None:
+    wanted = None if days is None else timedelta(days=days)
+    spec = load_catalog(provider).by_table[table]
+    assert reread_interval(spec, 10_000, Rereading()) == wanted
+
+
+def test_what_costs_few_calls_is_read_again_daily() -> None:
+    contact = load_catalog("xero").by_table["contact"]
+    assert reread_interval(contact, 5000, Rereading()) == timedelta(days=1)
+    assert reread_interval(contact, 5001, Rereading()) == timedelta(days=7)
+
+
+feeds = st.lists(
+    st.builds(
+        Feed,
+        st.uuids().map(str),
+        st.integers(1, 60),
+        st.none() | st.timedeltas(timedelta(0), timedelta(days=9)).map(lambda ago: NOON - ago),
+        st.none() | st.timedeltas(timedelta(0), timedelta(days=9)).map(lambda ago: NOON - ago),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=33,
+)
+
+
+@given(feeds, st.integers(0, 5000))
+def test_polls_of_a_day_stay_within_what_is_left_of_its_calls(feeds: list[Feed], left: int) -> None:
+    every = feed_intervals(feeds, NOON, left, Pace())
+    day = timedelta(days=1)
+    planned = sum(feed.calls * (day / every[feed.table]) for feed in feeds)
+    reserve = 200 if left <= 1000 else 1000
+    assert planned <= max(left - reserve, 1) * 1.0001
+
+
+def test_an_object_that_changes_is_asked_more_often_than_one_that_does_not() -> None:
+    busy = Feed("invoice", 1, NOON, NOON - timedelta(minutes=5))
+    told = Feed("contact", 1, NOON, NOON - timedelta(minutes=5), told=True)
+    quiet = Feed("employee", 1, NOON, None)
+    costly = Feed("contact_group", 21, NOON, None)
+    every = feed_intervals([busy, told, quiet, costly], NOON, 1000, Pace())
+    assert every["invoice"] < every["contact"] < every["employee"] < every["contact_group"]
+    plenty = feed_intervals([busy, told, quiet], NOON, 5_000_000, Pace())
+    assert set(plenty.values()) == {timedelta(seconds=30)}
+
+
+def test_what_was_just_read_and_what_shares_a_call_is_asked_at_once() -> None:
+    never = Feed("invoice", 1, None, NOON)
+    shared = Feed("customer", 0, NOON, NOON)
+    waiting = Feed("quote", 1, NOON - timedelta(seconds=29), NOON)
+    due = Feed("payment", 1, NOON - timedelta(days=1), NOON)
+    assert feeds_due([never, shared, waiting, due], NOON, None, Pace()) == [
+        "invoice",
+        "customer",
+        "payment",
+    ]

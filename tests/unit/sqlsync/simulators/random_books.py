@@ -172,6 +172,10 @@ class Business:
         payee = {"EntityRef": {**self.ref("Vendor"), "type": "Vendor"}}
         back = {"Credit": True} if kind == "CreditCard" and self.random.random() < 0.4 else {}
         body = self.head(PaymentType=kind, AccountRef={"value": account}, Line=self.cost_rows())
+        if self.random.random() < 0.2:  # paid to a vendor in advance
+            line = "AccountBasedExpenseLineDetail"
+            detail = {"AccountRef": {"value": "33"}}
+            body["Line"].append({"Amount": self.cents(), "DetailType": line, line: detail})
         self.world.write("Purchase", **body, **payee, **back)
 
     def move(self) -> None:
@@ -208,6 +212,9 @@ class Business:
                 link = {"TxnId": found["Id"], "TxnType": entity, "TxnLineId": "0"}
                 rows.append({"Amount": found["TotalAmt"], "LinkedTxn": [link]})
         detail = {"AccountRef": self.account("Other Income", "Equity"), **self.klass()}
+        if self.random.random() < 0.3:  # money from a customer, not yet a payment
+            detail["AccountRef"] = {"value": "84"}
+            detail["Entity"] = {**self.ref("Customer"), "type": "Customer"}
         rows.append({"Amount": self.cents(), "DepositLineDetail": detail})
         back = {}
         if self.random.random() < 0.3:

@@ -16,8 +16,9 @@ from schema.loader import load_catalog
 from schema.rows import child_rows, record_row
 from sqlsync.errors import SqlsyncError
 from sqlsync.providers.base import Step, StepKind
+from sqlsync.writes.endings import inverse_of
 from sqlsync.writes.model import Change, WriteRequest
-from sqlsync.writes.plan import WritePlan, inverse_of, make_plan
+from sqlsync.writes.plan import WritePlan, make_plan
 from sqlsync.writes.values import decode, encode
 
 CATALOG = load_catalog("quickbooks")
