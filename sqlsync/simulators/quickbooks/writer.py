@@ -33,7 +33,6 @@ from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, money, timestamp
 
-
 _ASKED_ALWAYS = frozenset({"CustomerRef", "VendorRef", "PaymentType"})
 
 
