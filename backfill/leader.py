@@ -119,8 +119,8 @@ class Leader:
             try:
                 await self._look()
             except Exception as error:
-                # The next tick is the retry; the scheduler must live.
-                if not self._outage.met(error.__cause__ or error):
+                # The next tick is the retry; the scheduler must live. After `stop` it does not.
+                if self._scheduler.running and not self._outage.met(error.__cause__ or error):
                     log.exception("The leader could not look for work")
 
     async def _look(self) -> None:

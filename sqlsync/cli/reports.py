@@ -151,7 +151,8 @@ def _show(row: ConnectionRow, runs: list[Run]) -> None:
         print(f"{row.name} has no reports yet; its tables are made when it is connected")
         return
     table = Table(title=f"{row.name}: reports in schema {row.schema_name}", title_justify="left")
-    for column in ("report", "asked with", "state", "period", "as of", "rows", "error"):
+    table.add_column("report", no_wrap=True)
+    for column in ("asked with", "state", "period", "as of", "rows", "error"):
         table.add_column(column, justify="right" if column == "rows" else "left")
     for run in runs:
         table.add_row(

@@ -95,6 +95,11 @@ class House:
         assert may_fail or done.status_code == 200, done.text
         return done.status_code == 200
 
+    def asked(self, address: str, kind: str) -> int:
+        """How many requests of a kind a simulated provider got."""
+        counts = httpx.get(f"{address}/_control/requests", timeout=30).json()["counts"]
+        return sum(count for name, count in counts.items() if kind in name)
+
     def control(self, address: str, path: str, **given: Any) -> None:
         assert httpx.post(f"{address}/_control/{path}", json=given, timeout=30).status_code == 200
 
@@ -315,6 +320,7 @@ def test_after_disconnecting_tables_stay_and_writes_say_reconnect(
     customers = house.through("select id from quickbooks.customer order by id")
     done = house.run("disconnect", books)
     assert done.returncode == 0, done.stderr
+    assert house.asked(house.quickbooks, "revo") == 1
     assert house.state(books) == "pending"
     assert house.rows(
         "select count(*) from sqlsync.token t join sqlsync.connection c"
@@ -417,6 +423,31 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(house: House, books: str)
         line for line in lines if "clock is" in line and "behind the provider's" in line
     ]
     assert "kestrel" not in text
+
+
+def test_an_organisation_that_xero_disconnects_waits_and_can_be_given_back(
+    house: House, books: str, browser: Browser
+) -> None:
+    [(contact,)] = house.through("select id from xero.contact order by id limit 1")
+    write = f"update xero.contact set first_name = 'Ada' where id = '{contact}'"
+    house.control(house.xero, "tokens", disconnect=True, tenant=house.tenants[1])
+    refused = house.refused(write)
+    assert (refused.sqlstate, house.state("kestrel")) == ("58000", "needs_reauth")
+    page = browser.open(f"{house.web}/connect/xero?name=kestrel")
+    landed = browser.press(page, answer="approve", tenant=[house.tenants[1]])
+    assert landed.status_code == 200, landed.text
+    until(lambda: house.state("kestrel") == "live")
+    house.through(write)
+
+    done = house.run("disconnect", "kestrel")
+    assert done.returncode == 0, done.stderr
+    assert house.state("kestrel") == "pending"
+    page = browser.open(f"{house.web}/connect/xero?name=kestrel")
+    assert browser.press(page, answer="deny").status_code == 400
+    assert house.state("kestrel") == "pending"  # a refusal forgets no company that has tables
+    assert house.through("select first_name from xero.contact where id = '" + contact + "'") == [
+        ("Ada",)
+    ]
 
 
 def test_the_browser_alone_can_begin_where_the_web_side_is_local(

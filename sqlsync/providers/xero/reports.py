@@ -100,7 +100,7 @@ def read_report(
         raws = _raw_list.decode(holdable(bytes(members.get("Reports", _EMPTY))))
         if spec.form == "list":
             return _listed(raws, at)
-        if not raws:
+        if not raws and spec.form != "contacts":
             raise ProviderFault(f"[Xero] {spec.name}: the answer holds no report.")
         reports = [_report.decode(raw) for raw in raws]
         if spec.form == "contacts":

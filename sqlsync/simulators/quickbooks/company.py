@@ -48,6 +48,7 @@ from sqlsync.simulators.quickbooks.writer import Writer, Written
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]+")
 _WRITE_OPERATIONS = frozenset({"create", "update", "delete", "void"})
 APPLIED_MAX = 10_000
+BID_MAX = 10  # characters of a bId, where it is part of a requestid
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,8 +389,11 @@ class Company:
         """The item's answer, and how many objects it takes of the answer's room."""
         if not isinstance(item, dict):
             raise faults.not_json()
-        number, used = encode(str(item.get("bId", ""))), 0
+        name, used = str(item.get("bId", "")), 0
+        number = encode(name)
         try:
+            if requestid and len(name) > BID_MAX:
+                raise Fault("2130", f"Invalid Request Id Format. Supplied value:{name}", "bId")
             self.spoil_item(item)
             if "Query" in item:
                 found, used = self._query(str(item["Query"]))

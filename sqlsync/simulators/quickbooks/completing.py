@@ -31,6 +31,7 @@ _FILL: dict[str, Callable[[Filling], None]] = {
     "Bill": filling_purchases.bill,
     "BillPayment": filling_purchases.bill_payment,
     "Budget": filling_others.budget,
+    "CompanyInfo": filling_others.company_info,
     "CreditCardPayment": filling_purchases.credit_card_payment,
     "CreditMemo": filling_sales.credit_memo,
     "Deposit": filling_money.deposit,

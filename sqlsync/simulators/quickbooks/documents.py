@@ -130,7 +130,7 @@ def _computed(books: Books, entity: str, row: Row) -> Doc:
         full = books.full_name(entity, row)
         return {f"Sub{entity}": bool(row.parent), "FullyQualifiedName": full}
     if entity == "Vendor":
-        return {"Balance": money(row.open)}
+        return {"Balance": money(row.open), **_masked(row.doc or {})}
     if entity == "Invoice":
         own = (row.doc or {}).get("LinkedTxn", [])
         linked = [{"TxnId": str(payment), "TxnType": "Payment"} for payment, _ in row.links]
@@ -200,6 +200,12 @@ def facts_below(accounts: Mapping[int, Account], parent: int) -> Iterator[int]:
         if account.parent == parent:
             yield account.id
             yield from facts_below(accounts, account.id)
+
+
+def _masked(vendor: Doc) -> Doc:
+    """A tax identifier is never shown whole."""
+    held = str(vendor.get("TaxIdentifier") or "")
+    return {"TaxIdentifier": "X" * (len(held) - 4) + held[-4:]} if held else {}
 
 
 def _with_bill_payments(books: Books, row: Row) -> Doc:

@@ -7,6 +7,25 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.filling import Filling
 from sqlsync.simulators.quickbooks.lines import plain
 
+_COUNTRIES = {  # how the company's own addresses say where they are
+    "australia": "AUS",
+    "canada": "CAN",
+    "france": "FRA",
+    "germany": "DEU",
+    "united kingdom": "GBR",
+    "united states": "USA",
+    "united states of america": "USA",
+    "us": "USA",
+}
+
+
+def company_info(filling: Filling) -> None:
+    """Countries of the company's addresses read back as codes of three letters."""
+    for member, address in filling.doc.items():
+        if member.endswith("Addr") and isinstance(address, dict) and address.get("Country"):
+            said = str(address["Country"])
+            address["Country"] = _COUNTRIES.get(said.lower(), said)
+
 
 def attachable(filling: Filling) -> None:
     """A note, or a file's description. The file itself comes by /upload."""

@@ -9,6 +9,7 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.filling import UNDEPOSITED, Filling, number_of
 from sqlsync.simulators.quickbooks.values import Doc
 
+CUSTOM_FIELD_MAX = 31
 _SWITCHES = (
     "AllowIPNPayment",
     "AllowOnlinePayment",
@@ -88,6 +89,14 @@ def _priced(filling: Filling) -> None:
     for row in doc["Line"]:  # the income account behind each row's item
         detail = row.get("SalesItemLineDetail")
         item = filling.books.table("Item").get(number_of((detail or {}).get("ItemRef")))
+        begun = str(((item.doc or {}) if item else {}).get("InvStartDate") or "")
+        if begun > doc["TxnDate"]:
+            raise Fault(
+                "6270",
+                "Transaction date is prior to start date for inventory item : "
+                f"{doc['TxnDate']} is before {begun}.",
+                "TxnDate",
+            )
         income = (item.doc or {}).get("IncomeAccountRef") if item else None
         if detail is not None and income:
             detail["ItemAccountRef"] = dict(income)
@@ -96,6 +105,11 @@ def _priced(filling: Filling) -> None:
 def custom_fields(given: Any) -> list[Doc]:
     """The company's one legacy custom field, with the value that was sent."""
     values = {field.get("DefinitionId"): field.get("StringValue") for field in given or ()}
+    for number, value in values.items():
+        if str(number) not in ("1", "2", "3"):
+            raise Fault("3000", f"Invalid Custom Field : DefinitionId {number}", "CustomField")
+        if len(str(value or "")) > CUSTOM_FIELD_MAX:
+            raise faults.too_long("StringValue", CUSTOM_FIELD_MAX, len(str(value)))
     fields: list[Doc] = []
     for number, label in (("1", "Crew #"),):
         field: Doc = {"DefinitionId": number, "Name": label, "Type": "StringType"}

@@ -18,6 +18,7 @@ from sqlsync.simulators.quickbooks.values import Doc, money, to_cents
 
 SALES_DETAILS = ("SalesItemLineDetail", "GroupLineDetail", "DescriptionOnly", "DiscountLineDetail")
 PURCHASE_DETAILS = ("ItemBasedExpenseLineDetail", "AccountBasedExpenseLineDetail")
+LINES_MAX = 10_000
 SERVER_ROW = "SubTotalLineDetail"
 SPECIAL_ITEMS = frozenset({"SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID"})
 
@@ -67,6 +68,8 @@ def _amount(row: Doc, detail: Doc, quantity: str = "Qty") -> int:
 def _checked(rows: Any, allowed: tuple[str, ...], *, strict: bool) -> list[Doc]:
     if not rows:
         raise faults.missing("Line")
+    if len(rows) > LINES_MAX:
+        raise faults.business(f"A transaction can have at most {LINES_MAX} lines.")
     checked: list[Doc] = []
     for row in rows:
         kind = row.get("DetailType")

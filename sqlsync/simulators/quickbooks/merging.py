@@ -13,9 +13,10 @@ from sqlsync.simulators.quickbooks import documents, faults
 from sqlsync.simulators.quickbooks.entities import Entity, entities
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.posting.effects import mark_figures
+from sqlsync.simulators.quickbooks.seeded import InvoiceSeed
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
-from sqlsync.simulators.quickbooks.values import Doc
+from sqlsync.simulators.quickbooks.values import Doc, encode
 
 MERGED = frozenset(
     (
@@ -46,9 +47,12 @@ def merge(
     unit.edit(table, kept, operation="Merge")
     kept.doc = documents.stored(books, entity.name, kept)
     kept.open += lost.open
+    mover.beginnings()
     unit.remove(table, lost)
     mark_figures(unit, options)
     changes = unit.commit()
+    if entity.name in ("Account", "Item"):
+        books.standing = None  # generated records post elsewhere from now on
     return [
         Change(c.entity, c.id, c.operation, c.at, lost.id) if c.operation == "Merge" else c
         for c in changes
@@ -96,7 +100,7 @@ class _Mover:
             for row in list(table.rows.values()):
                 named = is_party and table.kind == "transaction" and row.party == self.lost.id
                 named = named and _has(self._member, other)
-                if row.doc is None and not named:
+                if row.doc is None and not named and not self._sells_lost(row):
                     continue
                 doc = documents.stored(self.books, other.name, row)
                 changed = self._renamed(doc, "")
@@ -106,6 +110,33 @@ class _Mover:
                 row.doc = changed
                 if named:
                     row.party = self.kept.id
+
+    def _sells_lost(self, row: Row) -> bool:
+        """A generated invoice with the item that goes."""
+        is_sold = self.entity.name == "Item" and isinstance(row.seed, InvoiceSeed)
+        return is_sold and self.lost.id in row.seed.lines[::2]
+
+    def beginnings(self) -> None:
+        """What the one that goes began with: balance, stock; and what it stood for in seeds."""
+        kept, lost = self.kept, self.lost
+        kept.total += lost.total
+        begun = (lost.doc or {}).get("QtyOnHand")
+        if self.entity.name == "Item" and begun is not None:
+            kept.doc = {**(kept.doc or {}), "QtyOnHand": (kept.doc or {})["QtyOnHand"] + begun}
+            kept.links = (*kept.links, *lost.links)
+        begun = (lost.doc or {}).get("OpeningBalance")
+        if self.entity.name == "Account" and begun is not None:
+            opening = (kept.doc or {}).get("OpeningBalance") or 0
+            kept.doc = {**(kept.doc or {}), "OpeningBalance": opening + begun}
+        if self.entity.name == "Account":
+            old, new = (
+                f'"ItemAccountRef":{{"value":"{row.id}","name":{encode(row.name).decode()}}}'
+                for row in (lost, kept)
+            )
+            for item, facts in self.books.seed_items.items():
+                if facts.income == lost.id:
+                    tail = facts.tail.replace(old, new)
+                    self.books.seed_items[item] = facts._replace(income=kept.id, tail=tail)
 
     def names(self) -> None:
         """Sub-customers, sub-accounts … move beneath the survivor."""

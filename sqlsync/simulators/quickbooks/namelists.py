@@ -17,6 +17,7 @@ from sqlsync.simulators.quickbooks.values import CURRENCY_NAMES, Doc
 
 _SUFFIX = re.compile(r" \(deleted(?: \d+)?\)$", re.IGNORECASE)
 LEVELS = 5
+ADDRESS_MAX = 2000  # characters in all lines together
 _KIND = {
     "Item": "product or service",
     "Account": "account",
@@ -47,9 +48,12 @@ def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) ->
     if entity in PARTIES:
         _party(entity, doc, row, options)
     elif entity == "Item":
-        _item(doc)
+        _item(doc, row)
     elif entity == "Account":
         _account(doc, is_new=is_new)
+        longest = 20 if books.country in ("AU", "CA") else 7
+        if len(doc.get("AcctNum", "")) > longest:
+            raise faults.too_long("AcctNum", longest, len(doc["AcctNum"]))
     elif entity == "Term":
         _term(doc)
     elif entity == "PaymentMethod":
@@ -115,11 +119,16 @@ def _party(entity: str, doc: Doc, row: Row, options: Options) -> None:
         doc.setdefault("BillableTime", False)
     for label, name in enumerate(("BillAddr", "ShipAddr", "PrimaryAddr")):
         if isinstance(doc.get(name), dict):
+            length = sum(len(str(doc[name].get(f"Line{line}") or "")) for line in range(1, 6))
+            if length > ADDRESS_MAX:
+                raise faults.too_long(name, ADDRESS_MAX, length)
             doc[name] = {"Id": str(1_000_000 + row.id * 4 + label), **doc[name]}
 
 
-def _item(doc: Doc) -> None:
+def _item(doc: Doc, row: Row) -> None:
     kind = doc.setdefault("Type", "Service")
+    if (row.doc or {}).get("Type") == "Inventory" and kind != "Inventory":
+        raise faults.business("An inventory item cannot become an item of another type.")
     stocked = kind == "Inventory"
     if stocked:
         needed = ("IncomeAccountRef", "ExpenseAccountRef", "AssetAccountRef", "InvStartDate")

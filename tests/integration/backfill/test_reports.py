@@ -17,6 +17,7 @@ from report_world import World, fault, quickbooks_report, working
 from backfill.connections import find_connection
 from backfill.report_schedule import ReportPace
 from backfill.reports import forget_old_reports
+from sqlsync.cli import run as run_command
 from sqlsync.database import connect, errors, sql
 from sqlsync.embedded import EmbeddedPostgres
 
@@ -413,17 +414,61 @@ async def test_a_report_that_is_switched_off_comes_only_when_asked_for(world: Wo
 async def test_the_reports_of_several_companies_are_one_view(world: World) -> None:
     world.script.will("CashFlow", quickbooks_report(RENT))
     async with working(world):
-        await world.computed("quickbooks", "CashFlow", **JANUARY)
+        run = await world.computed("quickbooks", "CashFlow", **JANUARY)
     await world.session.execute(
         "reset role; create schema everybody authorization sqlsync_engine;"
         " set role sqlsync_engine; select sqlsync.make_union('quickbooks', 'everybody')"
     )
     found = await world.rows(
-        "select connection, label, total from everybody.all_cash_flow where row_type = 'data'"
-        " and period_end = '2026-01-31' limit 1"
+        "select connection, label, total from everybody.all_cash_flow"
+        f" where run_id = {run} and row_type = 'data'"
     )
     assert found == [("the quickbooks", "Rent", Decimal("100.00"))]
     await world.rows("select sqlsync.drop_union('quickbooks', 'everybody')")
+
+
+async def test_the_command_has_a_report_computed_and_lists_what_is_stored(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    api_url = world.apps["quickbooks"].endpoints.api_url
+    for name, value in {
+        "DATABASE_URL": world.url,
+        "STATE_DIR": str(tmp_path),
+        "SECRET_KEY": report_world.KEY,
+        "PROVIDERS__QUICKBOOKS__API_URL": api_url,
+        "PROVIDERS__XERO__API_URL": api_url,
+        "SYNC__REPORTS": "false",
+        "LOG__LEVEL": "warning",
+    }.items():
+        monkeypatch.setenv(f"SQLSYNC_{name}", value)
+
+    async def command(*arguments: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(run_command, ["report", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    world.script.will("CashFlow", quickbooks_report(RENT))
+    days = [f"--param={key}={value}" for key, value in JANUARY.items()]
+    code, out, said = await command("the quickbooks", "cash_flow", *days)
+    assert code == 0, said
+    assert out.startswith("quickbooks.cash_flow: 2 rows, 2026-01-01 to 2026-01-31 Accrual, as of ")
+    code, out, said = await command("the quickbooks", "BalanceSheet")
+    assert (code, out) == (1, "") and "not in the company's plan" in said
+    code, out, said = await command("the quickbooks")
+    assert code == 0 and "cash_flow" in out and "profit_and_loss" in out
+    for wrong, words in (
+        (["the quickbooks", "Horoscope"], "there is no report"),
+        (["the quickbooks", "CashFlow", "--param", "colour=red"], "It takes start_date, end_date"),
+        (["the quickbooks", "CashFlow", "--param", "start_date"], "must be NAME=VALUE"),
+        (["the quickbooks", "--param", "a=b"], "--param belongs to a report"),
+        (["nobody"], "There is no connection named"),
+    ):
+        code, out, said = await command(*wrong)
+        assert (code, out) == (2, "") and words in said, (wrong, said)
+        assert len(said.splitlines()) == 1
 
 
 async def test_a_view_over_the_function_outlives_a_new_version_of_it(world: World) -> None:

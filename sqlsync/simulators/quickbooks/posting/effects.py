@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.posting.entries import Transaction
 from sqlsync.simulators.quickbooks.posting.goods import accounts_of
+from sqlsync.simulators.quickbooks.posting.lines import rate_of
 from sqlsync.simulators.quickbooks.posting.openings import TABLES, openings
 from sqlsync.simulators.quickbooks.posting.standing import POSTING, Standing, standing_of
 from sqlsync.simulators.quickbooks.store import Row
@@ -70,7 +71,7 @@ def _restructured(
     whole = False
     chart = standing.poster.chart
     for name, old, new in touched:
-        if any(row is not None and (row.doc or {}).get("ExchangeRate") for row in (old, new)):
+        if any(row is not None and rate_of(row.doc or {}) != 1 for row in (old, new)):
             whole = True  # what is paid on it is settled at a rate of its own
             accounts |= {chart.part(part) for part in ("receivables", "payables", "exchange")}
         elif old is None or new is None:

@@ -228,29 +228,41 @@ class Poster:
         found.entries = lines.entries
 
     def _deposit(self, found: Transaction, doc: Doc) -> None:
-        """What was held is moved to the bank; other rows credit their own account."""
+        """What was held is moved to the bank; other rows credit their own account.
+
+        What was held at another rate than the deposit's makes a gain or loss on exchange.
+        """
         rate = rate_of(doc)
         lines = Lines(self.goods, found, rate)
+        at_other_rates = False
         for line in doc.get("Line") or ():
             link = next(iter(line.get("LinkedTxn") or ()), None)
             if link is None:
                 lines.deposited(line)
-            else:
-                lines.add(self._held_on(link), -to_cents(line.get("Amount") or 0), line)
+                continue
+            account, held_rate = self._held(link)
+            lines.add(account, -to_cents(line.get("Amount") or 0), line)
+            if held_rate != rate:
+                at_other_rates = True
+                cents = home(-to_cents(line.get("Amount") or 0), held_rate)
+                lines.entries[-1] = lines.entries[-1]._replace(cents=cents)
         back = doc.get("CashBack") or {}
         if back:
             lines.add(number_of(back.get("AccountRef")), to_cents(back.get("Amount") or 0), back)
         total = home(found.row.total, rate)
+        if at_other_rates:
+            lines.entries.append(Entry(self.chart.part("exchange"), 0, len(lines.entries) + 1))
         lines.settle(total)
         found.entries = [Entry(number_of(doc.get("DepositToAccountRef")), total), *lines.entries]
 
-    def _held_on(self, link: Doc) -> int:
-        """The account that holds what a deposit takes to the bank."""
+    def _held(self, link: Doc) -> tuple[int, Decimal]:
+        """The account that holds what a deposit takes to the bank, and the rate it came at."""
         table = self.books.tables.get(str(link.get("TxnType")))
         number = str(link.get("TxnId") or "")
         held = table.get(int(number)) if table is not None and number.isdigit() else None
-        named = (held.doc or {}).get("DepositToAccountRef") if held is not None else None
-        return number_of(named) or self.chart.part("undeposited")
+        doc = (held.doc or {}) if held is not None else {}
+        account = number_of(doc.get("DepositToAccountRef")) or self.chart.part("undeposited")
+        return account, rate_of(doc)
 
 
 def applied(document: Row) -> list[tuple[int, int]]:
@@ -258,11 +270,12 @@ def applied(document: Row) -> list[tuple[int, int]]:
 
     Rounded so that what is fully paid is settled to the cent.
     """
-    rate = rate_of(document.doc or {})
+    doc = document.doc or {}
+    rate = rate_of(doc)
     if rate == 1:
         return list(document.links)
     found: list[tuple[int, int]] = []
-    so_far = 0
+    so_far = to_cents(doc.get("Deposit") or 0)
     for payment, cents in document.links:
         found.append((payment, home(so_far + cents, rate) - home(so_far, rate)))
         so_far += cents

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlsync.simulators.quickbooks.posting.entries import Entry, Transaction
+from sqlsync.simulators.quickbooks.posting.lines import rate_of
 from sqlsync.simulators.quickbooks.posting.openings import openings
 from sqlsync.simulators.quickbooks.posting.poster import applied
 from sqlsync.simulators.quickbooks.reports.run import Run
@@ -115,7 +116,7 @@ def _all(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
 def _whole(row: Row) -> int:
     """The total less its deposit, of a document in the home currency; else no such number."""
     doc = row.doc or {}
-    return -1 if doc.get("ExchangeRate") else row.total - to_cents(doc.get("Deposit") or 0)
+    return -1 if rate_of(doc) != 1 else row.total - to_cents(doc.get("Deposit") or 0)
 
 
 def _settled(payments: Table, document: Row, day: str) -> int:
@@ -128,7 +129,7 @@ def _applied_to(documents: Table, payment: Row, day: str) -> int:
     for number, cents in payment.links:
         document = documents.get(number)
         if document is not None and document.date <= day:
-            if (document.doc or {}).get("ExchangeRate"):
+            if rate_of(document.doc or {}) != 1:
                 cents = dict(applied(document)).get(payment.id, 0)
             total += cents
     return total

@@ -1,4 +1,4 @@
-"""Who and what was sold: sales by customer, class, location and item; expenses by vendor."""
+"""Who bought and what: sales by customer, class, location and item; income and expenses."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sqlsync.simulators.quickbooks.values import Doc
 
 SALES = frozenset({"Invoice", "SalesReceipt", "CreditMemo", "RefundReceipt"})
 NOBODY = "Not Specified"
+EXPENSES = ("Cost of Goods Sold", "Expense", "Other Expense")
 Key = Callable[[Transaction, Entry], int]
 
 
@@ -68,6 +69,32 @@ def vendor_expenses(run: Run) -> Made:
         if account is not None and account.classification == "Expense" and not entry.is_cost:
             grid.add(found.vendor_of(entry), found, entry, entry.cents)
     return of_names(run, grid, "Vendor", "Vendor")
+
+
+def customer_income(run: Run) -> Made:
+    """Income, expenses (negative) and what remains, by customer."""
+    chart = run.chart
+    sums: dict[int, list[int]] = {}
+    for found, entry in run.entries(run.asked.start, run.asked.end):
+        account = chart.accounts.get(entry.account)
+        number = found.customer_of(entry)
+        if account is None or not account.is_profit or not number:
+            continue
+        values = sums.setdefault(number, [0, 0])
+        values[account.type in EXPENSES] -= entry.cents
+    rows: list[Row] = []
+    total = [0, 0]
+    from_names = sorted(sums, key=lambda number: run.name("Customer", number).casefold())
+    for number in from_names[::-1] if run.asked.descending else from_names:
+        income, expense = sums[number]
+        total = plus(total, [income, expense])
+        shown = cells(amount(cents) for cents in (income, expense, income + expense))
+        rows.append(data([cell(run.name("Customer", number), number), *shown], typed=False))
+    shown = cells(money(cents) for cents in (*total, sum(total)))
+    rows.append(section(summary=[cell("TOTAL"), *shown], group="GrandTotal"))
+    titles = ("Income", "Expenses", "Net Income")
+    columns = [column("", "Customer"), *(column(title, "Money") for title in titles)]
+    return Made(columns, rows, is_empty=not sums)
 
 
 def of_names(run: Run, grid: Grid, table: str, kind: str) -> Made:
@@ -214,33 +241,3 @@ def _item_columns(grid: Grid, start: str, end: str) -> list[Doc]:
         return [column("", "ProductsAndService"), *parts]
     nested = [{**found, "Columns": {"Column": parts}} for found in grid.columns(keyed=False)]
     return [column("", "ProductsAndService"), *nested]
-
-
-def inventory_valuation(run: Run) -> Made:
-    """Pieces and what they cost, at the end of the day."""
-    wanted = run.asked.ids.get("item")
-    items = [
-        number
-        for number in run.standing.stock.items()
-        if (wanted is None or number in wanted) and number in run.standing.poster.goods.stocked
-    ]
-    items.sort(key=lambda n: (run.name("Item", n).casefold(), n), reverse=run.asked.descending)
-    rows: list[Row] = []
-    total = 0
-    for number in items:
-        units, value = run.standing.stock.of(number).at(run.asked.day)
-        if not units and not value:
-            continue
-        row = run.books.row("Item", number)
-        total += value
-        average = money(share(value * 1_000_000, 1, units)) if units > 0 else ""
-        shown = cells(
-            (str((row.doc or {}).get("Sku") or ""), quantity(units), money(value), average)
-        )
-        rows.append(data([cell(run.name("Item", number), number), *shown], typed=False))
-    empty = not rows
-    last = cells(("TOTAL", " ", "", money(total), ""))
-    rows.append(data(last, "GrandTotal", typed=False))
-    columns = [column("", "ProductsAndService"), column("SKU", "String")]
-    columns += [column(title, "Money") for title in ("Qty", "Asset Value", "Calc. Avg")]
-    return Made(columns, rows, is_empty=empty)

@@ -20,7 +20,6 @@ from sqlsync.simulators.quickbooks.reports.tree import Tree, Values, plus
 from sqlsync.simulators.quickbooks.values import Doc
 
 NET, RETAINED = "net income", "retained"  # rows of a grid that are no account
-_EXPENSES = ("Cost of Goods Sold", "Expense", "Other Expense")
 
 
 def _account_column() -> Doc:
@@ -296,33 +295,3 @@ def trial_balance(run: Run) -> Made:
         parts = [{**found, "Columns": {"Column": sides_of}} for found in levels.columns()]
         columns = [column("", "Account"), *parts]
     return Made(columns, rows, is_empty=empty)
-
-
-def customer_income(run: Run) -> Made:
-    return _by_three(run, "Customer")
-
-
-def _by_three(run: Run, table: str) -> Made:
-    """Income, expenses (negative) and what remains, by customer."""
-    chart = run.chart
-    sums: dict[int, list[int]] = {}
-    for found, entry in run.entries(run.asked.start, run.asked.end):
-        account = chart.accounts.get(entry.account)
-        number = found.customer_of(entry)
-        if account is None or not account.is_profit or not number:
-            continue
-        values = sums.setdefault(number, [0, 0])
-        values[account.type in _EXPENSES] -= entry.cents
-    rows: list[Row] = []
-    total = [0, 0]
-    from_names = sorted(sums, key=lambda number: run.name(table, number).casefold())
-    for number in from_names[::-1] if run.asked.descending else from_names:
-        income, expense = sums[number]
-        total = plus(total, [income, expense])
-        shown = cells(amount(cents) for cents in (income, expense, income + expense))
-        rows.append(data([cell(run.name(table, number), number), *shown], typed=False))
-    shown = cells(money(cents) for cents in (*total, sum(total)))
-    rows.append(section(summary=[cell("TOTAL"), *shown], group="GrandTotal"))
-    titles = ("Income", "Expenses", "Net Income")
-    columns = [column("", table), *(column(title, "Money") for title in titles)]
-    return Made(columns, rows, is_empty=not sums)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlsync.simulators.quickbooks import documents
+from sqlsync.simulators.quickbooks.entities import entity_by_word
 from sqlsync.simulators.quickbooks.posting.daybook import Daybook
 from sqlsync.simulators.quickbooks.posting.entries import UNIT, Move
 from sqlsync.simulators.quickbooks.posting.standing import Standing, standing_of
@@ -197,3 +198,30 @@ def test_shown_figures_are_never_stale(make_world: Any, make_business: Any, enti
         shown = documents.render(world.books, entity, row)
         row.body = None
         assert documents.render(world.books, entity, row) == shown
+
+
+def test_merged_names_keep_what_the_ledger_says_of_them(make_world: Any) -> None:
+    world = make_world(customers=3, invoices=30)
+    for number, owed in (("Old", 70), ("New", 30)):
+        world.customer(number, Balance=owed)
+    standing_of(world.books).balance(84)
+    ids = {row.name: str(row.id) for row in world.books.table("Customer").rows.values()}
+    before = fresh(world)
+    receivables, pieces = before.balance(84), before.on_hand(11) + before.on_hand(12)
+    income = before.balance(1) + before.balance(79)
+    for entity, gone, into in (
+        ("Customer", ids["Old"], ids["New"]),
+        ("Item", "12", "11"),
+        ("Account", "79", "1"),
+    ):
+        world.company.merge(entity_by_word()[entity.lower()], gone, into)
+        kept, anew = standing_of(world.books), fresh(world)
+        accounts = anew.poster.chart.accounts
+        assert {a: kept.balance(a) for a in accounts} == {a: anew.balance(a) for a in accounts}
+        assert sum(anew.balance(account) for account in accounts) == 0
+    assert (anew.balance(84), anew.balance(1), anew.on_hand(11)) == (receivables, income, pieces)
+    assert world.read("Customer", ids["New"])["Balance"] == 100
+    assert b'"79"' not in b"".join(
+        documents.render(world.books, "Invoice", row)
+        for row in world.books.table("Invoice").rows.values()
+    )

@@ -6,6 +6,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from unit.sqlsync.simulators.reading_reports import Report, number
@@ -54,6 +55,36 @@ def test_reports_of_random_books_agree(
     if basis == "Accrual":
         parties_agree(world, read, by)
         stock_and_sales_agree(world, read, by)
+
+
+@pytest.mark.parametrize("seed", [7, 19])
+def test_reports_agree_where_there_are_several_currencies(
+    make_world: Any, make_business: Any, seed: int
+) -> None:
+    """All of them are in the home currency, each amount at the rate of its form."""
+    world = make_world(customers=2, invoices=3, multicurrency=True, currency_required=False)
+    for code, rate in (("EUR", "1.1137"), ("GBP", "1.3031")):
+        money = {"CurrencyRef": {"value": code}}
+        world.customer(f"Velo {code}", **money)
+        world.write("Vendor", DisplayName=f"Frames {code}", **money)
+        day = {"AsOfDate": "2024-01-01", "Rate": Decimal(rate)}
+        world.write("ExchangeRate", SourceCurrencyCode=code, **day)
+    make_business(world, Random(seed)).run(60)
+    rates = {
+        (row.doc or {}).get("ExchangeRate")
+        for table in ("Invoice", "Payment", "Bill")
+        for row in world.books.table(table).rows.values()
+    }
+    assert len(rates - {None, 1}) > 1
+    for basis in ("Accrual", "Cash"):
+        statements_agree(Reader(world, basis), "Month")
+        ledgers_agree(Reader(world, basis))
+    read = Reader(world, "Accrual")
+    for account, aged in (("84", "AgedReceivables"), ("33", "AgedPayables")):
+        for day in (MIDDLE, END):
+            sheet = read("BalanceSheet", end_date=day, start_date="2024-01-01").by_id()
+            then = read(aged, report_date=day).group("GrandTotal")[-1]
+            assert then == sheet.get(account, [Decimal(0)])[0]
 
 
 def statements_agree(read: Reader, by: str) -> None:

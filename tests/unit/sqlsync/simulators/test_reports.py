@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quickbooks_xsd
 from unit.sqlsync.simulators.conftest import World
 from unit.sqlsync.simulators.reading_reports import Report, number
 
@@ -59,6 +60,20 @@ def test_every_report_of_the_reference_is_there_with_its_parameters_and_columns(
         assert shown[: len(spec["columns"])] == [
             (column["ColType"], column["ColTitle"]) for column in spec["columns"]
         ], name
+
+
+@pytest.mark.skipif(
+    not quickbooks_xsd.is_there(), reason=f"NOT CHECKED: {quickbooks_xsd.FOLDER} is missing"
+)
+@pytest.mark.parametrize("name", sorted(reports()))
+def test_reports_fit_the_services_own_schema(busy: Any, name: str) -> None:
+    for params in ({"date_macro": "All"}, {"start_date": "1990-01-01", "end_date": "1990-01-31"}):
+        report = run(busy, name, **params, qzurl="true")
+        assert quickbooks_xsd.problems("Report", report.doc) == []
+        texts = [value for _, _, cells in report.rows for cell in cells for value in cell.values()]
+        assert all(isinstance(value, str) for value in texts)
+        widths = {len(cells) for _, _, cells in report.rows}
+        assert widths <= {len(report.columns)}
 
 
 @needs_reference

@@ -324,3 +324,61 @@ def test_a_plan_may_lack_an_entity(make_world: Any) -> None:
         with pytest.raises(Fault, match="5030"):
             ask()
     assert world.query("select * from Department")["Department"]
+
+
+# -- odds and ends of the reference ------------------------------------------------------------
+
+
+def test_the_companys_addresses_name_countries_by_their_code(world: Any) -> None:
+    held = world.read("CompanyInfo", "1")
+    address = {"Line1": "12 Quay Road", "Country": "United States"}
+    changed = world.sparse("CompanyInfo", held, CompanyAddr=address)
+    assert changed["CompanyAddr"]["Country"] == "USA"
+
+
+def test_a_tax_identifier_is_shown_masked_and_kept_whole(world: Any) -> None:
+    vendor = world.write("Vendor", DisplayName="Taxed", TaxIdentifier="123-45-6789")
+    assert vendor["TaxIdentifier"] == "XXXXXXX6789"
+    assert world.books.row("Vendor", int(vendor["Id"])).doc["TaxIdentifier"] == "123-45-6789"
+
+
+def test_stock_stays_stock_and_is_not_sold_before_it_is_there(world: Any, make_sale: Any) -> None:
+    accounts = ("IncomeAccountRef", "79"), ("ExpenseAccountRef", "80"), ("AssetAccountRef", "81")
+    item = world.write(
+        "Item",
+        Name="Frame",
+        Type="Inventory",
+        InvStartDate="2026-02-01",
+        QtyOnHand=5,
+        **{member: {"value": number} for member, number in accounts},
+    )
+    key = {"Id": item["Id"], "SyncToken": item["SyncToken"], "sparse": True}
+    assert world.refusal("Item", **key, Type="Service") == "6000"
+    line = make_sale(5)
+    line["SalesItemLineDetail"]["ItemRef"] = {"value": item["Id"]}
+    form = {"CustomerRef": {"value": "1"}, "Line": [line]}
+    assert world.refusal("Invoice", **form, TxnDate="2026-01-31") == "6270"
+    assert world.write("Invoice", **form, TxnDate="2026-02-01")["Id"]
+
+
+def test_lengths_that_depend_on_more_than_their_member(world: Any, make_sale: Any) -> None:
+    account = {"Name": "Till", "AccountType": "Bank"}
+    assert world.refusal("Account", **account, AcctNum="12345678") == "2050"
+    assert world.write("Account", **account, AcctNum="1234567")["AcctNum"] == "1234567"
+    address = {f"Line{number}": "x" * 401 for number in range(1, 6)}
+    assert world.refusal("Customer", DisplayName="Far", BillAddr=address) == "2050"
+    form = {"CustomerRef": {"value": "1"}, "Line": [make_sale(5)]}
+    for field, code in (
+        ({"DefinitionId": "1", "StringValue": "x" * 32}, "2050"),
+        ({"DefinitionId": "9", "StringValue": "x"}, "3000"),
+    ):
+        assert world.refusal("Invoice", **form, CustomField=[field]) == code
+    many = {**form, "Line": [make_sale(1)] * 10_001}
+    assert world.refusal("Invoice", **many) == "6000"
+
+
+def test_a_batch_items_name_is_short_where_it_is_part_of_a_key(world: Any) -> None:
+    item = {"operation": "create", "Vendor": {"DisplayName": "Keyed"}, "bId": "x" * 11}
+    answer = world.company.batch({"BatchItemRequest": [item]}, "key-1")
+    assert b'"code":"2130"' in answer
+    assert b"Keyed" in world.company.batch({"BatchItemRequest": [item]})

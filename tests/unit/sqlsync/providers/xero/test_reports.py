@@ -157,6 +157,8 @@ def test_the_list_of_published_reports_is_a_row_a_report() -> None:
     [row] = rows_of(spec, read("ReportsList", {"Reports": [one]}))
     assert (row["report_id"], row["report_name"]) == ("a-1", "GST Return")
     assert read("ReportsList", {"Reports": []}).no_data is True
+    forms = read("TenNinetyNine", {"Reports": []}, report_year=2026)
+    assert forms.no_data is True and forms.period_start == date(2026, 1, 1)
 
 
 @pytest.mark.parametrize(
