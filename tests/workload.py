@@ -25,7 +25,7 @@ from backfill.requests import request_backfill, request_poll
 from schema.model import Catalog, DeleteMeans, ObjectSpec
 from schema.rows import row_changes_to_fields
 from sqlsync.database import EngineConnection, connect_engine, engine_pool, errors
-from sqlsync.errors import ProviderError, SqlsyncError, WriteRefused
+from sqlsync.errors import ProviderError, WriteRefused
 from sqlsync.writes.engine import WriteEngine
 from sqlsync.writes.model import Change
 from sqlsync.writes.sending import Patience
@@ -241,6 +241,3 @@ class Workload:
 
     def _polled(self) -> list[str]:
         return [s.table for s in self.scene.catalog.objects if s.change_feed != "none"]
-
-
-__all__ = ["Columns", "Scene", "SqlsyncError", "Workload", "seed", "wanted"]
