@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -71,6 +72,14 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
 def migrated_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
     """A fresh database with all migrations applied."""
     yield from _database(postgres_server, template=migrated_template)
+
+
+@pytest.fixture(scope="session")
+def database_copies(
+    postgres_server: EmbeddedPostgres,
+) -> Callable[[str], AbstractContextManager[str]]:
+    """Gives a fresh copy of the database of that name, to which nobody may be connected."""
+    return lambda template: contextmanager(_database)(postgres_server, template)
 
 
 def _database(server: EmbeddedPostgres, template: str = "template1") -> Iterator[str]:

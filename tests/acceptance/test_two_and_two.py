@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import structlog
-from acceptance.product import VERIFIER, command, engine_environment
+from acceptance.product import VERIFIER, engine_environment
 
 from schema.loader import load_catalog
 from sqlsync.app.connecting import connect_company
@@ -171,9 +171,6 @@ def house(
             yield found
 
 
-# -- files -----------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def in_this_process(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -193,6 +190,9 @@ def in_this_process(
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+# -- files -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,9 @@ def test_nothing_of_one_company_is_ever_in_the_tables_of_another(house: House) -
     assert house.value(f"{open_writes} and state <> 'refused'") == 0
 
 
-def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> None:
+def test_a_revoked_grant_in_one_company_leaves_the_others_live(
+    house: House, in_this_process: Callable[..., tuple[int, str, str]]
+) -> None:
     gone: dict[str, Simulator | XeroSimulator] = {"branch": house.quickbooks, "demo_nz": house.xero}
     for name, simulator in gone.items():
         simulator.revoke(house.companies[name])
@@ -480,8 +482,8 @@ def test_a_revoked_grant_in_one_company_leaves_the_others_live(house: House) -> 
         token = simulator.new_refresh_token(company)
         provider = "xero" if simulator is house.xero else "quickbooks"
         again = ["--schema", name, "--company", company, "--refresh-token", token]
-        done = command(house.environment, "connect", provider, "--name", name, *again)
-        assert done.returncode == 0, done.stderr
+        code, _, err = in_this_process("connect", provider, "--name", name, *again)
+        assert code == 0, err
     for query in unheard.values():
         house.until(query)
     house.until("select count(*) = 4 from sqlsync.connection where state = 'live'")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import structlog
 
 from schema.loader import load_catalog
 from sqlsync.cli import run
-from sqlsync.database import Connection, TupleRow, connect, connect_engine, errors
+from sqlsync.database import Connection, TupleRow, connect, connect_engine, conninfo_to_dict, errors
 from sqlsync.mirror.ingest import ingest
 from sqlsync.mirror.install import install
 
@@ -47,19 +48,34 @@ async def connect_books(url: str, name: str, schema_name: str) -> None:
                 )
 
 
+Copies = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def template(database_copies: Copies, migrated_template: str) -> Iterator[str]:
+    """Two companies, `north` in schema north and `south east` in public; to be copied."""
+    with database_copies(migrated_template) as url:
+        asyncio.run(connect_books(url, "north", "north"))
+        asyncio.run(connect_books(url, "south east", "public"))
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+def books_url(database_copies: Copies, template: str) -> Iterator[str]:
+    with database_copies(template) as url:
+        yield url
+
+
 @pytest.fixture
 def database(
-    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    books_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Connection[TupleRow]]:
-    """Two companies, `north` in schema north and `south east` in public."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SQLSYNC_DATABASE_URL", migrated_url)
+    monkeypatch.setenv("SQLSYNC_DATABASE_URL", books_url)
     monkeypatch.setenv("SQLSYNC_STATE_DIR", str(tmp_path))
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    asyncio.run(connect_books(migrated_url, "north", "north"))
-    asyncio.run(connect_books(migrated_url, "south east", "public"))
-    with connect(migrated_url) as connection:
+    with connect(books_url) as connection:
         yield connection
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -109,7 +125,7 @@ def test_a_choice_that_cannot_be_made_is_one_line_and_changes_nothing(
 
 
 def test_union_views_show_every_company_and_follow_what_is_chosen(
-    database: Connection[TupleRow], migrated_url: str, capsys: pytest.CaptureFixture[str]
+    database: Connection[TupleRow], books_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def rows(query: str) -> list[tuple[object, ...]]:
         return database.execute(query.encode()).fetchall()
@@ -126,7 +142,7 @@ def test_union_views_show_every_company_and_follow_what_is_chosen(
     assert run(["objects", "north", "--disable", "customer.notes"]) == 0
     assert rows(both) == [(*north, None), (*south, "note of south east")]
     # A third company joins by itself, with a column that the others never had.
-    asyncio.run(connect_books(migrated_url, "third", "third"))
+    asyncio.run(connect_books(books_url, "third", "third"))
     assert [row[0] for row in rows(both)] == ["north", "south east", "third"]
     assert run(["objects", "north", "--enable", "customer.notes"]) == 0
     assert rows(both)[0] == (*north, "note of north")

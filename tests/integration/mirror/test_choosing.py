@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,15 @@ import pytest
 
 from schema.loader import load_catalog
 from schema.model import Catalog, ColumnType, ObjectSpec
-from sqlsync.database import Connection, EngineConnection, TupleRow, connect, connect_engine, errors
+from sqlsync.database import (
+    Connection,
+    EngineConnection,
+    TupleRow,
+    connect,
+    connect_engine,
+    conninfo_to_dict,
+    errors,
+)
 from sqlsync.mirror.filling import Batch, fill_all, fill_batch
 from sqlsync.mirror.ingest import ingest, remove
 from sqlsync.mirror.install import install
@@ -85,24 +95,43 @@ class Books:
             return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture
-async def books(migrated_url: str) -> AsyncIterator[Books]:
-    async with await connect_engine(migrated_url) as engine:
-        with connect(migrated_url) as person:
-            person.execute(
-                "do $$ begin create role chooser nologin; exception when duplicate_object then"
-                " null; end $$; grant sqlsync_admin to chooser"
-            )
+Copies = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def template(database_copies: Copies, migrated_template: str) -> Iterator[str]:
+    """Name of a database with the connection and its rows, to be copied."""
+
+    async def prepare(url: str) -> None:
+        async with await connect_engine(url) as engine:
             await engine.execute(
                 "insert into sqlsync.connection (name, provider, schema_name, company_id, state)"
                 " values ('acme', 'quickbooks', 'books', '1', 'live')"
             )
             await install(engine, CATALOG, "books", 1)
-            found = Books(engine, person)
-            await found.put(CUSTOMER, customer("1"), customer("2"), by="backfill")
-            await found.put(INVOICE, invoice("10"), by="backfill")
+            for spec, *items in (
+                (CUSTOMER, customer("1"), customer("2")),
+                (INVOICE, invoice("10")),
+            ):
+                async with engine.transaction():
+                    await ingest(engine, "books", spec, items, noticed_by="backfill")
             await engine.execute("update books._sync_cdc set state = 'live', finished_at = now()")
-            yield found
+
+    with database_copies(migrated_template) as url:
+        asyncio.run(prepare(url))
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+async def books(database_copies: Copies, template: str) -> AsyncIterator[Books]:
+    with database_copies(template) as url:
+        async with await connect_engine(url) as engine:
+            with connect(url) as person:
+                person.execute(
+                    "do $$ begin create role chooser nologin; exception when duplicate_object"
+                    " then null; end $$; grant sqlsync_admin to chooser"
+                )
+                yield Books(engine, person)
 
 
 # -- columns ---------------------------------------------------------------------------------------
@@ -270,7 +299,16 @@ async def test_filling_goes_on_behind_the_last_batch_and_leaves_rows_held_by_a_w
         assert await books.value(missing) == ["100", "149"]
         assert await books.value("select left_ids from sqlsync.fill") == ["100", "149"]
         assert await fill_batch(books.engine, CATALOG, "books", 1, rows=10) is Batch.BUSY
+    for statement, error in (
+        ("update books.customer set notes = null", errors.SerializationFailure),
+        ("delete from books.customer where notes is null", errors.SerializationFailure),
+        ("update books.customer set email = null", errors.ObjectNotInPrerequisiteState),
+    ):
+        with pytest.raises(error):  # what it says of columns that are not filled would be wrong
+            holder.execute(statement.encode())
     await books.fill()
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="through the sqlsync proxy"):
+        holder.execute("update books.customer set notes = null")
     assert await books.value(missing) is None
     assert await fill_batch(books.engine, CATALOG, "books", 1) is Batch.NOTHING
 
@@ -325,6 +363,8 @@ async def test_a_child_table_switched_off_is_empty_and_comes_back_from_raw(books
     assert await books.value("select count(*) from public.lines") == 0
     assert await books.value("select count(*) from books.invoice") == 3
     books.say("select sqlsync.enable_object('acme', 'invoice_line')")
+    with pytest.raises(errors.SerializationFailure, match='"invoice_line" was just switched on'):
+        books.person.execute("delete from books.invoice_line")
     await books.put(INVOICE, invoice("11", 2, lines=4))
     await books.fill()
     lines = "select count(*) from public.lines group by invoice_id order by invoice_id"
@@ -367,7 +407,7 @@ def older(catalog: Catalog, **types: ColumnType) -> Catalog:
 
 
 async def test_views_policies_and_grants_outlive_upgrades_that_change_types(
-    books: Books, migrated_url: str
+    books: Books,
 ) -> None:
     await books.engine.execute(
         "insert into sqlsync.connection (name, provider, schema_name) values"
