@@ -77,7 +77,7 @@ class Scene(Protocol):
         ...
 
 
-def wanted(default: int = 120) -> int:
+def wanted(default: int = 90) -> int:
     return int(os.environ.get("SQLSYNC_WORKLOAD_WRITES", default))
 
 

@@ -29,7 +29,7 @@ from sqlsync.writes.values import encode
 _FOLLOWS = (
     "balances_accounts_payable_outstanding balances_accounts_payable_overdue is_customer"
     " balances_accounts_receivable_outstanding balances_accounts_receivable_overdue is_supplier"
-    " contact_name contact_groups line_items bank_account_name account_name options invoice_number"
+    " contact_name contact_groups line_items bank_account_name account_name journal_lines options"
 )
 
 
@@ -97,8 +97,11 @@ class XeroScene:
         return not (await asyncio.to_thread(self.world.sim.status))["webhooks"]["waiting"]
 
     async def assert_same(self, *, whole: bool) -> None:
-        tables = [spec.table for spec in self.catalog.objects if spec.enabled]
-        await self.world.assert_same(tables, but="" if whole else _FOLLOWS)
+        for spec in self.catalog.objects:
+            # What vanishes, or is marked, without a trace in the feed: the sweep brings it.
+            swept = spec.change_feed == "modified_since" and spec.extra.get("sweep") == "yes"
+            if spec.enabled and (whole or not swept):
+                await self.world.assert_same([spec.table], but="" if whole else _FOLLOWS)
 
 
 def _varied(spec: ObjectSpec, columns: Columns, random: Random) -> Columns:

@@ -13,7 +13,7 @@ POST /_control/tokens               {"expire": true} access tokens end now ·
 POST /_control/clock                {"advance_seconds": n}
 POST /_control/options              {option: value, …} (see quickbooks.options)
 POST /_control/webhooks             {"url", "verifier_token", "drop", "duplicate",
-                                    "wrong_signature", "reverse", "delay_seconds"}
+                                    "wrong_signature", "reverse", "foreign", "delay_seconds"}
 POST /_control/books                a person's change: {"entity", "operation", "body", "realm"};
                                     operation create, update, delete, void, deactivate,
                                     reactivate or merge (body: Id, into); a missing

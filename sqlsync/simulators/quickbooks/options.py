@@ -64,6 +64,7 @@ class Options:
 
     # -- writes ------------------------------------------------------------------------------
     sparse_null: str = "ignored"  # null in a sparse update: "ignored" | "clears"
+    sparse_needs_refs: bool = False  # sparse updates must name customer, vendor or PaymentType
     sparse_merges_objects: bool = False  # a sent address is merged into the stored one
     full_update_keeps: tuple[str, ...] = ("Active", "CurrencyRef", "DocNumber", "TxnDate", "Type")
     currency_required: bool = True  # forms must say their currency where there are several

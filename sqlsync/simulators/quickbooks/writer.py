@@ -33,6 +33,8 @@ from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.unit import Change, Unit
 from sqlsync.simulators.quickbooks.values import Doc, money, timestamp
 
+_ASKED_ALWAYS = frozenset({"CustomerRef", "VendorRef", "PaymentType"})
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -237,6 +239,10 @@ class Writer:
         forms.check_properties(entity, body)
         if not sparse:
             forms.check_required(entity, body)
+        elif self.options.sparse_needs_refs:
+            for name in _ASKED_ALWAYS & set(entity.required):
+                if not body.get(name):
+                    raise faults.missing(name)
         cleaned = forms.clean(entity, body, creating=False)
         row = self._find(entity, forms.read_id(body))
         old = documents.stored(self.books, entity.name, row)

@@ -17,7 +17,7 @@ POST /_control/tokens               {"expire": true} access tokens end now ·
 POST /_control/clock                {"advance_seconds": n}
 POST /_control/options              {option: value, …} (see xero.options)
 POST /_control/webhooks             {"url", "signing_key", "drop", "duplicate",
-                                    "wrong_signature", "reverse", "delay_seconds"}
+                                    "wrong_signature", "reverse", "foreign", "delay_seconds"}
 POST /_control/books                a person's change: {"entity", "operation", "body", "tenant"};
                                     operation create, update, delete, void or archive; the id in
                                     the body names the record

@@ -537,3 +537,11 @@ def test_requests_at_once_are_limited_and_all_pass_one_by_one(sim: Simulator) ->
         assert [sim.call("GET", "/preferences")[0] for _ in range(4)] == [200] * 4
     finally:
         sim.set_options(concurrent_requests=None, latency_seconds=0)
+
+
+def test_every_minor_version_is_answered_as_the_newest(sim: Simulator) -> None:
+    found = [
+        sim.call("GET", "/customer/1", **params)[1]["Customer"]
+        for params in ({}, {"minorversion": "4"}, {"minorversion": "75"}, {"minorversion": "99"})
+    ]
+    assert all(record == found[0] for record in found)

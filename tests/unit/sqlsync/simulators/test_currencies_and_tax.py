@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlsync.errors import ConfigError
 from sqlsync.simulators.clock import SimulatedClock
 from sqlsync.simulators.quickbooks.generate import generate
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.posting.daybook import Daybook
+from sqlsync.simulators.quickbooks.posting.standing import Standing
 from sqlsync.simulators.quickbooks.service import CompanySpec, Service
 
 EUR, GBP, USD = ({"value": code} for code in ("EUR", "GBP", "USD"))
@@ -263,3 +266,15 @@ def test_a_generated_company_is_of_its_country(country: str, home: str) -> None:
 def test_a_company_cannot_be_just_anywhere() -> None:
     with pytest.raises(ConfigError, match="Atlantis"):
         Service(Options()).add_company(CompanySpec(1, 0, country="Atlantis"))
+
+
+@pytest.mark.parametrize("country", ["US", "AU"])
+def test_books_in_several_currencies_balance_in_the_home_currency(country: str) -> None:
+    today, now = date(2026, 3, 2), 1772471742
+    books = generate(8, 60, 3, today, now, country=country, multicurrency=True)
+    standing = Standing(books)
+    for basis in ("Accrual", "Cash"):
+        for found in Daybook(standing, basis).transactions():
+            assert sum(entry.cents for entry in found.entries) == 0, (basis, found)
+    accounts = standing.poster.chart.accounts
+    assert sum(standing.balance(account) for account in accounts) == 0

@@ -441,3 +441,13 @@ def test_sending_marks_the_form_and_needs_an_address(world: Any) -> None:
 def test_ended_subscription_refuses_every_write(make_world: Any) -> None:
     world = make_world(write_refused="6190")
     assert world.refusal("Customer", DisplayName="A") == "6190"
+
+
+def test_sparse_updates_may_have_to_name_whom_they_are_about(make_world: Any) -> None:
+    world = make_world(sparse_needs_refs=True)
+    customer = world.customer()
+    invoice = world.invoice(customer)
+    key = {"Id": invoice["Id"], "SyncToken": "0", "sparse": True, "PrivateNote": "x"}
+    assert world.refusal("Invoice", **key) == "2020"
+    assert world.write("Invoice", **key, CustomerRef=invoice["CustomerRef"])["PrivateNote"] == "x"
+    assert world.sparse("Customer", customer, Notes="needs nothing")["Notes"]
