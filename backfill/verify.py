@@ -168,6 +168,8 @@ class _Comparison:
                     self.session, self._schema, self.spec, page.items, children=self.children
                 )
                 await note_seen(self.session, found.ids)
+            for reason in found.rejected:
+                log.warning("%s: an item of a page is no record: %s", self.spec.table, reason)
             self.report.compared += len(found.ids)
             await self._look_closer([d.id for d in found.differences])
             if on_progress is not None:

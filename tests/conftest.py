@@ -16,7 +16,6 @@ from sqlsync.migrations import migrate
 from sqlsync.simulators.quickbooks.watching import WATCHERS
 
 TEMPLATE = "sqlsync_template"
-OURS = "sqlsync"  # the User-Agent of our adapters
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,7 @@ def bodies_fit_the_schemas() -> Iterator[None]:
     wrong: list[str] = []
 
     def watch(agent: str, entity: str, body: Any) -> None:
-        if agent.startswith(OURS):
+        if agent.startswith(quickbooks_xsd.OURS):
             wrong.extend(quickbooks_xsd.problems(entity, body))
 
     WATCHERS.append(watch)

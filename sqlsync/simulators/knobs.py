@@ -34,7 +34,8 @@ Webhooks: POST /_control/webhooks {"url": …}, and for the next deliveries
 Tokens: POST /_control/tokens {"expire": true} | {"revoke": true} | {"grant": true}
 Time: POST /_control/clock {"advance_seconds": n}
 A person's change at the provider: POST /_control/books {"entity", "operation", "body"}
-What was asked and done: GET /_control/requests, /_control/applied, /_control/books/{entity}
+What was asked and done: GET /_control/requests, /_control/applied, /_control/books/{entity};
+  QuickBooks: /_control/writes, the bodies as they were sent
 Options: POST /_control/options {name: value}, or --option NAME=VALUE at the start
 """
 

@@ -8,25 +8,45 @@ file is shown apart. Watchers see all services of the process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlsync.simulators.quickbooks.entities import entity_by_word, entity_by_wrapper
+from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.files import pair
 from sqlsync.simulators.quickbooks.multipart import parse_parts
 from sqlsync.simulators.trouble import Seen
+
+WRITES_MAX = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One body. agent: the User-Agent of who sent it."""
+
+    agent: str
+    entity: str
+    body: Any
+
 
 Watcher = Callable[[str, str, Any], None]
 WATCHERS: list[Watcher] = []
 _WRITES = frozenset({"create", "update", "delete", "void"})
 
 
-def show(agent: str, seen: Seen, content_type: str, body: Any) -> None:
-    """Tells the watchers of a request. body: parsed JSON, or the bytes of an upload."""
-    if not WATCHERS:
-        return
-    for entity, written in _written(seen, content_type, body):
+def show(agent: str, seen: Seen, content_type: str, body: Any) -> list[Write]:
+    """Tells the watchers of a request, and says what it writes.
+
+    body: parsed JSON, or the bytes of an upload.
+    """
+    try:
+        writes = [Write(agent, *found) for found in _written(seen, content_type, body)]
+    except (Fault, ValueError):
+        return []  # an upload that is refused
+    for write in writes:
         for watcher in WATCHERS:
-            watcher(agent, entity, written)
+            watcher(write.agent, write.entity, write.body)
+    return writes
 
 
 def _written(seen: Seen, content_type: str, body: Any) -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,7 @@ def data_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
         body, broken = _parsed(request, path, raw)
         seen = classify(request.method, path, params, body)
         agent, kind = (request.headers.get(name, "") for name in ("user-agent", "content-type"))
-        show(agent, seen, kind, raw if path == "/upload" else body)
+        service.writes += show(agent, seen, kind, raw if path == "/upload" else body)
         limiter = service.limiter(request.path_params["realm"])
         call = _Call(
             service, request, seen, path, params, raw if path == "/upload" else body, broken

@@ -299,7 +299,16 @@ async def test_filling_goes_on_behind_the_last_batch_and_leaves_rows_held_by_a_w
         assert await books.value(missing) == ["100", "149"]
         assert await books.value("select left_ids from sqlsync.fill") == ["100", "149"]
         assert await fill_batch(books.engine, CATALOG, "books", 1, rows=10) is Batch.BUSY
+    for statement, error in (
+        ("update books.customer set notes = null", errors.SerializationFailure),
+        ("delete from books.customer where notes is null", errors.SerializationFailure),
+        ("update books.customer set email = null", errors.ObjectNotInPrerequisiteState),
+    ):
+        with pytest.raises(error):  # what it says of columns that are not filled would be wrong
+            holder.execute(statement.encode())
     await books.fill()
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="through the sqlsync proxy"):
+        holder.execute("update books.customer set notes = null")
     assert await books.value(missing) is None
     assert await fill_batch(books.engine, CATALOG, "books", 1) is Batch.NOTHING
 
@@ -354,6 +363,8 @@ async def test_a_child_table_switched_off_is_empty_and_comes_back_from_raw(books
     assert await books.value("select count(*) from public.lines") == 0
     assert await books.value("select count(*) from books.invoice") == 3
     books.say("select sqlsync.enable_object('acme', 'invoice_line')")
+    with pytest.raises(errors.SerializationFailure, match='"invoice_line" was just switched on'):
+        books.person.execute("delete from books.invoice_line")
     await books.put(INVOICE, invoice("11", 2, lines=4))
     await books.fill()
     lines = "select count(*) from public.lines group by invoice_id order by invoice_id"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from math import inf, isfinite
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.faults import Fault
@@ -137,14 +138,21 @@ def _check(name: str, value: str) -> None:
         for part in value.split(","):
             if not part.strip().isdigit():
                 raise faults.invalid_id(part.strip())
-    if name in _NUMBERS or name == "bothamount":
-        try:
-            number = float(value)
-        except ValueError:
-            number = -1.0
+    if name in _NUMBERS:
         least = 1 if name in ("aging_period", "num_periods") else 0
-        if name != "bothamount" and not least <= number <= 10_000:
+        if not least <= _number(value) <= 10_000:
             raise Fault("2090", f"Invalid Number. Supplied value:{value}", name)
+    if name == "bothamount" and _number(value) == -inf:
+        raise Fault("2140", f"Invalid Amount. Supplied value:{value}", name)
+
+
+def _number(value: str) -> float:
+    """Minus infinity for what is no number."""
+    try:
+        found = float(value)
+    except ValueError:
+        return -inf
+    return found if isfinite(found) else -inf
 
 
 def _ids(value: str) -> frozenset[int]:

@@ -207,12 +207,6 @@ def _paid(run: Run, line: Line) -> Cell:
     return cell("" if line.found.kind not in kinds else "Paid" if not line.found.row.open else "")
 
 
-def _list_name(run: Run, line: Line, table: str, member: str) -> Cell:
-    """The name of what a member of the record refers to."""
-    value = str((run.document(line.found).get(member) or {}).get("value") or "")
-    return cell(run.name(table, int(value)) if value.isdigit() else "")
-
-
 def _rate(run: Run, line: Line) -> Cell:
     units = line.entry.units
     cents = abs(line.entry.cents)
@@ -267,8 +261,8 @@ _CELLS: dict[str, Callable[[Run, Line], Cell]] = {
     "credit_home_amt": _credit,
     "lettrage": lambda run, line: cell(lettering(line.found, line.entry)),
     "journal_code_name": lambda run, line: cell(journal_of(line.found)[0]),
-    "term_name": lambda run, line: _list_name(run, line, "Term", "SalesTermRef"),
-    "pmt_mthd": lambda run, line: _list_name(run, line, "PaymentMethod", "PaymentMethodRef"),
+    "term_name": lambda run, line: cell(run.name("Term", run.term(line.found))),
+    "pmt_mthd": lambda run, line: cell(run.payment_method(line.found)),
 }
 _PATHS: dict[str, tuple[str, ...]] = {
     "bill_addr": ("BillAddr",),

@@ -21,10 +21,13 @@ class Ledger:
         self.lines: dict[int, list[Line]] = {}
         self.before: dict[int, int] = {}
         types = types_of(asked.given.get("account_type"))
+        method = asked.word("payment_method") or None
         accounts = run.chart.accounts
         for found, entry in run.entries("" if has_before else asked.start, asked.end):
             account = accounts.get(entry.account)
             if account is None or (types and account.type.replace(" ", "").lower() not in types):
+                continue
+            if method is not None and run.payment_method(found).lower() != method:
                 continue
             cents = entry.cents * account.sign
             if found.date >= asked.start:

@@ -134,15 +134,12 @@ def _says(run: Run, found: Transaction) -> bool:
     given = run.asked.given
     if "memo" in given and given["memo"].lower() not in found.memo.lower():
         return False
-    doc = run.document(found) if {"payment_method", "printed", "cleared"} & set(given) else {}
-    if "payment_method" in given:
-        number = str((doc.get("PaymentMethodRef") or {}).get("value") or "")
-        name = run.name("PaymentMethod", int(number)) if number.isdigit() else ""
-        if name.lower() != given["payment_method"].lower():
-            return False
+    method = given.get("payment_method")
+    if method is not None and run.payment_method(found).lower() != method.lower():
+        return False
     if "printed" in given:
         state = "printcomplete" if given["printed"].lower() == "printed" else "needtoprint"
-        if str(doc.get("PrintStatus") or "").lower() != state:
+        if str(run.document(found).get("PrintStatus") or "").lower() != state:
             return False
     if "cleared" in given:
         state = "deposited" if found.row.deposit else "uncleared"

@@ -50,6 +50,7 @@ class OpenItem:
     open: int
 
 
+_CUSTOM = ("custom1", "custom2", "custom3")
 _OTHERS = ("JournalEntry", "Deposit", "Purchase", "Transfer")
 
 
@@ -70,15 +71,28 @@ def _passes(run: Run, side: Side, item: OpenItem) -> bool:
         if wanted is not None and number not in wanted:
             return False
     terms = asked.ids.get("term")
-    if terms is not None:
-        term = (run.document(item.found).get("SalesTermRef") or {}).get("value")
-        if term is None or int(term) not in terms:
-            return False
+    if terms is not None and run.term(item.found) not in terms:
+        return False
+    if not _ships(run, item):
+        return False
     first, last = asked.span("duedate")
     if not first <= item.due <= last:
         return False
     paid = asked.word("arpaid" if side is RECEIVABLES else "appaid", "unpaid")
     return paid == "all" or (paid == "paid") == (item.open == 0)
+
+
+def _ships(run: Run, item: OpenItem) -> bool:
+    """The ship method and the custom fields that were asked for are the document's."""
+    given = run.asked.given
+    if not {"shipvia", *_CUSTOM} & set(given):
+        return True
+    doc = run.document(item.found)
+    via = str((doc.get("ShipMethodRef") or {}).get("name") or "")
+    if "shipvia" in given and via.lower() != given["shipvia"].lower():
+        return False
+    fields = {f.get("DefinitionId"): f.get("StringValue") for f in doc.get("CustomField") or ()}
+    return all(fields.get(name[-1]) == given[name] for name in _CUSTOM if name in given)
 
 
 def _all(run: Run, side: Side, day: str) -> Iterator[OpenItem]:

@@ -11,6 +11,7 @@ from sqlsync.simulators.quickbooks import documents
 from sqlsync.simulators.quickbooks.posting.chart import Account, Chart
 from sqlsync.simulators.quickbooks.posting.daybook import Daybook
 from sqlsync.simulators.quickbooks.posting.entries import Entry, Transaction
+from sqlsync.simulators.quickbooks.posting.goods import number_of
 from sqlsync.simulators.quickbooks.posting.standing import Standing
 from sqlsync.simulators.quickbooks.reports.asked import Asked
 from sqlsync.simulators.quickbooks.reports.shape import Row
@@ -78,6 +79,8 @@ class Run:
                 number = entry.account
             elif name == "source_account":
                 number = found.entries[0].account
+            elif name == "term":
+                number = self.term(found)
             else:
                 continue
             if number not in wanted:
@@ -121,6 +124,14 @@ class Run:
         if not found.row.id:
             return {}
         return documents.assemble(self.books, found.kind, found.row)
+
+    def term(self, found: Transaction) -> int:
+        """The id of a form's term; 0 where it has none."""
+        return number_of(self.document(found).get("SalesTermRef"))
+
+    def payment_method(self, found: Transaction) -> str:
+        """What the payment method of a form is called."""
+        return self.name("PaymentMethod", number_of(self.document(found).get("PaymentMethodRef")))
 
     def due(self, found: Transaction) -> str:
         if found.row.seed is not None and found.row.doc is None:

@@ -177,6 +177,8 @@ def test_sub_accounts_and_sub_customers_stand_beneath_their_parents(world: Any) 
         ("GeneralLedger", {"sort_by": "colour"}, "2170"),
         ("TransactionList", {"transaction_type": "Gift"}, "2170"),
         ("TransactionList", {"group_by": "Mood"}, "2170"),
+        ("TransactionList", {"bothamount": "much"}, "2140"),
+        ("TransactionList", {"bothamount": "nan"}, "2140"),
         ("TaxSummary", {"agency_id": ""}, "2020"),
         ("TaxSummary", {"agency_id": "99"}, "2500"),
     ],
@@ -299,6 +301,14 @@ def test_filters_leave_only_what_they_name(busy: Any) -> None:
     banks = run(busy, "TransactionList", date_macro="all", source_account_type="Bank,CreditCard")
     account = banks.column("Account")
     assert {row[account]["id"] for row in banks.data} <= {"35", "36", "41", "42"}
+    cash = run(busy, "TransactionList", date_macro="all", payment_method="cash", columns="pmt_mthd")
+    assert {row[0]["value"] for row in cash.data} == {"Cash"}
+    term = run(
+        busy, "TransactionList", date_macro="all", term="2", columns="term_name,txn_type"
+    ).data  # fmt: skip
+    assert {row[0]["value"] for row in term} == {"Net 15"}
+    none = run(busy, "AgedReceivableDetail", custom1="Crew 9", shipvia="Sea")
+    assert none.options["NoReportData"] == "true"
     sales = run(busy, "ItemSales", date_macro="all", item="11,12").by_id()
     assert set(sales) <= {"11", "12"}
     grouped = run(busy, "TransactionList", date_macro="all", group_by="Transaction Type")

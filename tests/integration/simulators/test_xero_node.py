@@ -1,0 +1,50 @@
+"""The unmodified `xero-node` against the simulated Xero, only its addresses redirected.
+
+Runs where node finds it: `npm install xero-node`, and NODE_PATH naming that node_modules.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sqlsync.simulators.testing_xero import xero_simulator
+
+SCRIPT = Path(__file__).with_name("node_xero.js")
+SECONDS = 60
+
+
+def test_what_the_readme_shows_works() -> None:
+    command = shutil.which("node")
+    if command is None:
+        pytest.skip("node is not installed")
+    look = [command, "-e", "require.resolve('xero-node')"]
+    if subprocess.run(look, capture_output=True, check=False, timeout=SECONDS).returncode:
+        pytest.skip("xero-node is not installed where node looks (NODE_PATH)")
+    with xero_simulator(customers=20, invoices=60, auto_approve=True) as sim:
+        done = subprocess.run(
+            [command, str(SCRIPT), sim.base_url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert "@" in found.pop("claims")[0]
+    assert found == {
+        "tenant": True,
+        "contact": "Node Contact",
+        "invoice": [23, True],
+        "listed": 1,
+        "file": 5,
+        "report": "BalanceSheet",
+        "twice": 400,
+        "refreshed": True,
+        "left": 0,
+        "revoked": 0,
+    }
