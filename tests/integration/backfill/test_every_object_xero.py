@@ -172,7 +172,10 @@ async def test_webhooks_bring_what_they_name_and_lists_do_not_take_it_away_again
 
 async def test_a_scope_that_is_missing_hurts_its_own_tables_only(migrated_url: str) -> None:
     async with world(migrated_url, broad_scopes=False) as w, working(w):
-        await w.until(f"select count(*) filter (where state = 'live') = 29 from {SCHEMA}._sync_cdc")
+        await w.until(
+            "select count(*) filter (where state = 'live') = 29"
+            f" and count(*) filter (where state = 'error') = 2 from {SCHEMA}._sync_cdc"
+        )
         rows = await w.rows(
             f"select object, error, next_run_at > now() + interval '30 minutes'"
             f" from {SCHEMA}._sync_cdc where state = 'error' order by object"
