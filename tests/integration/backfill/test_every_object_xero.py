@@ -182,7 +182,7 @@ async def test_a_scope_that_is_missing_hurts_its_own_tables_only(migrated_url: s
         )
         assert [(row[0], row[2]) for row in rows] == [("expense_claim", True), ("receipt", True)]
         assert "the consent does not cover it" in rows[0][1]
-        assert await w.value("select state from sqlsync.connection") == "live"
+        await w.until("select state = 'live' from sqlsync.connection")
 
 
 async def test_polls_spare_the_calls_of_a_day(migrated_url: str) -> None:
