@@ -242,19 +242,14 @@ async def _poll(context: JobContext, connection_id: int) -> None:
         await _poll_outcome(engine, connection, error)
 
 
-async def _reap(context: JobContext) -> None:
-    """Gives up the jobs of workers that are gone or silent. The leader enqueues them anew.
-
-    A worker holds an advisory lock while it lives, so one that was killed is known at once;
-    one that hangs is known by its heartbeat.
-    """
-    engine: Engine = context.additional_context[ENGINE]
+async def lost_jobs(engine: Engine, own: int | None = None) -> list[int]:
+    """Jobs of workers that are gone or silent. own: the job that asks."""
     async with engine.pool.connection() as session:
         found = await session.execute(
             f"""
             select j.id from {JOBS_SCHEMA}.procrastinate_jobs j
             left join {JOBS_SCHEMA}.procrastinate_workers w on w.id = j.worker_id
-            where j.status = 'doing' and j.id <> %(own)s and (
+            where j.status = 'doing' and j.id is distinct from %(own)s and (
                 w.id is null
                 or w.last_heartbeat < clock_timestamp() - %(silent)s * interval '1 second'
                 or (not exists (
@@ -268,12 +263,30 @@ async def _reap(context: JobContext) -> None:
                         and e.type = 'started' and e.at > clock_timestamp() - interval '2 s')))
             """.encode(),
             {
-                "own": context.job.id,
+                "own": own,
                 "silent": engine.options.stalled_after_seconds,
                 "class": WORKER_LOCK_CLASS,
             },
         )
-        jobs = [int(row[0]) for row in await found.fetchall()]
+        return [int(row[0]) for row in await found.fetchall()]
+
+
+async def end_lost_transactions(engine: Engine) -> None:
+    """Frees what lost workers hold. Not a job: a worker that begins waits for the rows of jobs
+    before it takes one, so the reaper itself would wait for what it is to end."""
+    for job_id in await lost_jobs(engine):
+        async with engine.pool.connection() as session:
+            await end_transactions(session, job_id)
+
+
+async def _reap(context: JobContext) -> None:
+    """Gives up the jobs of workers that are gone or silent. The leader enqueues them anew.
+
+    A worker holds an advisory lock while it lives, so one that was killed is known at once;
+    one that hangs is known by its heartbeat.
+    """
+    engine: Engine = context.additional_context[ENGINE]
+    jobs = await lost_jobs(engine, context.job.id)
     for job_id in jobs:
         log.warning("Job %d lost its worker; its work is given to another", job_id)
         async with engine.pool.connection() as session:

@@ -20,6 +20,7 @@ from backfill.connections import Connection, active_connections, set_connection_
 from backfill.fence import JOBS_SCHEMA
 from backfill.grants import keep_grants
 from backfill.jobs import (
+    end_lost_transactions,
     enqueue_backfill,
     enqueue_fill,
     enqueue_poll,
@@ -298,6 +299,7 @@ class Leader:
 
     async def _reap(self) -> None:
         try:
+            await end_lost_transactions(self._engine)
             await enqueue_reap(self._app)
         except Exception as error:
             if not self._outage.met(error.__cause__ or error):

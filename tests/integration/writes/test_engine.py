@@ -145,7 +145,9 @@ async def test_rollback_takes_everything_back_newest_first(world: Any) -> None:
     assert world.books.records["customer", "100"]["Active"] is False
     assert await world.states() == ["undone"] * 3
     assert [kind for kind, _, _ in world.books.effects[3:]] == ["update", "update", "deactivate"]
-    await world.until_value(acme["SyncToken"], "select sync_token from quickbooks.customer")
+    await world.until_value(
+        acme["SyncToken"], "select sync_token from quickbooks.customer where id = %s", "12"
+    )
 
 
 async def test_rollback_to_a_savepoint_takes_back_what_it_lost(world: Any) -> None:
