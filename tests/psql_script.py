@@ -68,7 +68,7 @@ class Script:
 
     def run(self, process: subprocess.Popen[str]) -> tuple[dict[str, Said], str]:
         """What was said by step, and all of stderr. Raises where psql did not reach the end."""
-        printed, complaints = process.communicate("\n".join(self.lines) + "\n", timeout=100)
+        printed, complaints = process.communicate("\n".join(self.lines) + "\n", timeout=250)
         said: dict[str, Said] = {}
         for entry in printed.split(_MARK)[1:]:
             name = next(n for n in sorted(self.steps, key=len, reverse=True) if entry.startswith(n))

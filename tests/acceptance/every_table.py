@@ -47,7 +47,7 @@ class House:
     quickbooks: Simulator
     xero: XeroSimulator
 
-    def until(self, query: str, seconds: float = 60.0) -> None:
+    def until(self, query: str, seconds: float = 150.0) -> None:
         """Waits until the query's value, read past the proxy, is true."""
         deadline = time.monotonic() + seconds
         with psycopg.connect(self.direct, autocommit=True) as session:
