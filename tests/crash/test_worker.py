@@ -85,7 +85,7 @@ async def test_a_worker_stopped_in_the_middle_of_a_page_holds_nobody_up(migrated
         with pytest.raises(errors.OperationalError):
             async with it.transaction(), it.cursor() as cursor:
                 await hold(it, Ownership(job_id, 0, worker_id))
-                async with cursor.copy(f"copy {SCHEMA}.invoice (id) from stdin".encode()):
-                    async with working(w):
-                        await w.until(DONE.format("invoice"), seconds=40)
+                copy = f"copy {SCHEMA}.invoice (id) from stdin".encode()
+                async with cursor.copy(copy), working(w):
+                    await w.until(DONE.format("invoice"), seconds=40)
         await w.assert_same(["customer", "invoice"])
