@@ -171,7 +171,8 @@ async def world(
     from sqlsync.simulators.server import HttpServer
 
     apply_job_schema(url)
-    service = create_service([CompanySpec(customers, invoices, country=country)], Options(**options))
+    company = CompanySpec(customers, invoices, country=country)
+    service = create_service([company], Options(**options))
     app = create_app(service)
     queries: list[str] = []
 
