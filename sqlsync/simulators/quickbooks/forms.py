@@ -159,17 +159,15 @@ def _text(field: FieldSpec, value: Any, element: str) -> str:
 def _number(value: Any, element: str) -> Decimal | int:
     if isinstance(value, bool):
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
-    if isinstance(value, int):
-        return value
     try:
-        number = Decimal(value) if isinstance(value, str) else value
+        number = Decimal(value) if isinstance(value, int | str) else value
     except InvalidOperation:
         number = None
     if not isinstance(number, Decimal) or not number.is_finite():
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
     if number.adjusted() > 14:
         raise Fault("2090", f"Number is out of range. Supplied value:{value}", element)
-    return number
+    return value if isinstance(value, int) else number
 
 
 def read_id(body: Doc) -> int:
