@@ -21,7 +21,7 @@ from sqlsync.simulators.quickbooks.entities import (
     known_properties,
 )
 from sqlsync.simulators.quickbooks.faults import Fault
-from sqlsync.simulators.quickbooks.values import Doc, is_date
+from sqlsync.simulators.quickbooks.values import Doc, is_date, parse_moment
 
 REFERENCE = frozenset({"value", "name", "type"})
 
@@ -135,6 +135,8 @@ def convert(field: FieldSpec, value: Any) -> Any:
     if field.type is ColumnType.DATE:
         if isinstance(value, str) and is_date(value[:10]):
             return value[:10]
+        raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
+    if not isinstance(value, str) or parse_moment(value) is None:
         raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
     return value
 
