@@ -314,7 +314,10 @@ def test_an_execute_that_runs_an_execute_of_a_write_is_refused(twins: Twins) -> 
         client.ask(P(BY_ID, "w") + P("execute w ('9', '1')", "x") + S)
         for flight in (Q("execute x"), run("execute x") + S):
             assert [m[1]["C"] for m in client.ask(flight) if m[0] == "E"] == ["55000"]
-        assert client.ask(B("9", "1", name="w") + E() + S)[-2:] == [("C", b"UPDATE 1\0"), ("Z", b"I")]
+        assert client.ask(B("9", "1", name="w") + E() + S)[-2:] == [
+            ("C", b"UPDATE 1\0"),
+            ("Z", b"I"),
+        ]
 
 
 def test_a_portal_bound_ahead_outlives_the_segment_before_it(twins: Twins) -> None:
