@@ -6,6 +6,7 @@ The real installation is what runs these tests; here the order of its steps is w
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import stat
 import subprocess
@@ -142,6 +143,17 @@ def test_what_it_runs_keeps_pythons_caches(
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert checkout.run("bench")[:2] == (0, "ran False\n")
+
+
+def test_databases_of_tests_are_made_in_memory_where_there_is_plenty(tmp_path: Path) -> None:
+    is_plenty = runpy.run_path(str(ROOT / "dev"))["memory_is_plenty"]
+    for place, bytes_wanted, answer in (
+        (tmp_path, 1, True),
+        (tmp_path, 1 << 60, False),
+        (tmp_path / "not there", 1, False),
+    ):
+        is_plenty.__globals__.update(MEMORY=str(place), PLENTY_BYTES=bytes_wanted)
+        assert is_plenty() is answer
 
 
 def test_both_entries_are_executable() -> None:
