@@ -6,7 +6,6 @@ import json
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from backfill.inbox import Named, named_records
 from backfill.requests import request_poll
@@ -14,54 +13,23 @@ from backfill.schedule import Rereading
 from sqlsync.mirror.compare import compare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/xero_world.py
-from xero_world import CATALOG, PER_RECORD, SCHEMA, World, receiving, working, world
+from xero_world import (
+    CATALOG,
+    PER_RECORD,
+    SCHEMA,
+    World,
+    furnish,
+    receiving,
+    working,
+    world,
+)
 
 CHANGES = f"select table_name, record_id, operation, noticed_by from {SCHEMA}._sync_change"
 
 
-def furnish(w: World) -> None:
-    """What a generated organisation lacks: a file, a batch, a link, a claim."""
-    sim = w.sim
-    invoices = {i["InvoiceID"]: i for i in _list(sim.call("GET", "/Invoices", page="1"))}
-    open_bill = next(
-        i for i in invoices.values() if i["Type"] == "ACCPAY" and i["Status"] == "AUTHORISED"
-    )
-    bank = next(a for a in _list(sim.call("GET", "/Accounts")) if a["Type"] == "BANK")
-    done = [
-        sim.call("PUT", f"/Invoices/{open_bill['InvoiceID']}/Attachments/bill.pdf", b"%PDF-1.4"),
-        sim.call(
-            "PUT",
-            "/BatchPayments",
-            {
-                "BatchPayments": [
-                    {
-                        "Account": {"AccountID": bank["AccountID"]},
-                        "Date": "2026-11-20",
-                        "Reference": "Friday run",
-                        "Payments": [
-                            {"Invoice": {"InvoiceID": open_bill["InvoiceID"]}, "Amount": 1.25}
-                        ],
-                    }
-                ]
-            },
-        ),
-    ]
-    receipt = next(iter(_list(sim.call("GET", "/Receipts"))))
-    user = receipt["User"]["UserID"]
-    claim = {"User": {"UserID": user}, "Receipts": [{"ReceiptID": receipt["ReceiptID"]}]}
-    done.append(sim.call("PUT", "/ExpenseClaims", {"ExpenseClaims": [claim]}))
-    assert [status for status, _ in done] == [200] * len(done), done
-
-
-def _list(answered: tuple[int, Any]) -> list[dict[str, Any]]:
-    status, answer = answered
-    assert status == 200, answer
-    return next(list(v) for v in answer.values() if isinstance(v, list))
-
-
 async def test_every_object_is_mirrored_as_the_organisation_holds_it(xero_url: str) -> None:
     async with world(xero_url) as w:
-        furnish(w)
+        furnish(w.sim)
         async with working(w):
             await w.live()
             off = await w.rows(f"select object from {SCHEMA}._sync_cdc where state = 'paused'")
