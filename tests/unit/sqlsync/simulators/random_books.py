@@ -215,7 +215,9 @@ class Business:
         if self.random.random() < 0.3:  # money from a customer, not yet a payment
             detail["AccountRef"] = {"value": "84"}
             detail["Entity"] = {**self.ref("Customer"), "type": "Customer"}
-        rows.append({"Amount": self.cents(), "DepositLineDetail": detail})
+        rows.append(
+            {"Amount": self.cents(), "DetailType": "DepositLineDetail", "DepositLineDetail": detail}
+        )
         back = {}
         if self.random.random() < 0.3:
             back = {"CashBack": {"Amount": Decimal("0.01"), "AccountRef": {"value": "36"}}}

@@ -350,6 +350,7 @@ def test_stock_stays_stock_and_is_not_sold_before_it_is_there(world: Any, make_s
         Type="Inventory",
         InvStartDate="2026-02-01",
         QtyOnHand=5,
+        TrackQtyOnHand=True,
         **{member: {"value": number} for member, number in accounts},
     )
     key = {"Id": item["Id"], "SyncToken": item["SyncToken"], "sparse": True}
@@ -382,3 +383,81 @@ def test_a_batch_items_name_is_short_where_it_is_part_of_a_key(world: Any) -> No
     answer = world.company.batch({"BatchItemRequest": [item]}, "key-1")
     assert b'"code":"2130"' in answer
     assert b"Keyed" in world.company.batch({"BatchItemRequest": [item]})
+
+
+STOCK = {
+    "Type": "Inventory",
+    "TrackQtyOnHand": True,
+    "QtyOnHand": 1,
+    "InvStartDate": "2026-01-01",
+    "IncomeAccountRef": {"value": "79"},
+    "ExpenseAccountRef": {"value": "80"},
+    "AssetAccountRef": {"value": "81"},
+}
+
+
+@pytest.mark.parametrize(
+    ("entity", "body", "code"),
+    [
+        ("Customer", {"DisplayName": "A", "Balance": 5}, "6060"),
+        ("Customer", {"DisplayName": "A", "Job": True}, "6150"),
+        ("Customer", {"DisplayName": "A", "TaxExemptionReasonId": 16}, "2090"),
+        ("Customer", {"DisplayName": "A", "PrimaryEmailAddr": {"Address": "a@b.c, d"}}, "2210"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "OpeningBalance": 5}, "6060"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "AccountSubType": "Travel"}, "6000"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "AccountSubType": "Nowhere"}, "2170"),
+        ("Item", {"Name": "A", "Type": "Category", "UnitPrice": 3}, "6000"),
+        ("Item", {"Name": "A", "SubItem": True, "IncomeAccountRef": {"value": "79"}}, "6150"),
+        ("Item", {**STOCK, "Name": "A", "TrackQtyOnHand": False}, "2020"),
+        ("Item", {**STOCK, "Name": "A", "AssetAccountRef": BANK}, "6430"),
+        ("Item", {**STOCK, "Name": "A", "ExpenseAccountRef": RENT}, "6430"),
+        ("Item", {**STOCK, "Name": "A", "IncomeAccountRef": {"value": "80"}}, "6430"),
+        ("Class", {"Name": "A", "SubClass": True}, "6150"),
+    ],
+)
+def test_what_names_need_beside_their_name(world: Any, entity: str, body: Any, code: str) -> None:
+    assert world.refusal(entity, **body) == code
+
+
+def test_names_with_all_they_need_are_taken(world: Any) -> None:
+    world.customer("A", Balance=5, OpenBalanceDate="2026-01-01", TaxExemptionReasonId=15)
+    world.customer("B", PrimaryEmailAddr={"Address": "a@b.c, d@e.f"})
+    world.write("Account", Name="A", AccountType="Income", AccountSubType="SalesRetail")
+    world.write("Item", Name="A", **STOCK)
+    world.write("Item", Name="Parts", Type="Category")
+
+
+def test_untaxed_customers_say_why_where_tax_is_automated(make_world: Any) -> None:
+    world = make_world(automated_sales_tax=True)
+    assert world.refusal("Customer", DisplayName="A", Taxable=False) == "2020"
+    assert world.customer("A", Taxable=False, TaxExemptionReasonId=3)["Taxable"] is False
+
+
+def test_rows_of_forms_have_limits_of_their_own(world: Any, make_sale: Any) -> None:
+    customer = {"value": world.customer()["Id"]}
+    taxed = make_sale(1, TaxCodeRef={"value": "TAX"})
+    off = {"Amount": -1, "DetailType": "DiscountLineDetail", "DiscountLineDetail": {}}
+    tip = make_sale(1)
+    tip["SalesItemLineDetail"]["ItemRef"] = {"value": "GRATUITY_ITEM_ID"}
+    for rows, code in (
+        ([taxed] * 751, "6000"),
+        ([make_sale(5), off], "2140"),
+        ([tip], "6000"),
+    ):
+        assert world.refusal("Invoice", CustomerRef=customer, Line=rows) == code
+    world.write("Invoice", CustomerRef=customer, Line=[taxed] * 750)
+    world.write("Invoice", CustomerRef=customer, Line=[make_sale(1)] * 751)
+    allowed = {"NameValue": [{"Name": "SalesFormsPrefs.AllowGratuity", "Value": "true"}]}
+    preferences = world.read("Preferences", "1")
+    world.sparse("Preferences", preferences, OtherPrefs=allowed)
+    world.write("Invoice", CustomerRef=customer, Line=[tip])
+    vendor = {"value": world.write("Vendor", DisplayName="Brandt Frames")["Id"]}
+    for kind in ("AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"):
+        bare = {"Amount": 5, "DetailType": kind, kind: {}}
+        assert world.refusal("Bill", VendorRef=vendor, Line=[bare]) == "6440"
+    paid = world.payment({"Id": customer["value"]}, 5)
+    link = {"TxnId": paid["Id"], "TxnType": "Payment", "TxnLineId": "1"}
+    row = {"Amount": 5, "LinkedTxn": [link]}
+    assert world.refusal("Deposit", DepositToAccountRef=BANK, Line=[row]) == "620"
+    nameless = {"Amount": 5, "DepositLineDetail": {"AccountRef": RENT}}
+    assert world.refusal("Deposit", DepositToAccountRef=BANK, Line=[nameless]) == "2020"
