@@ -146,6 +146,8 @@ def write_all(
         raise bad_post(f"At most {limit} {endpoint.name} can be sent in a request.")
     outcomes: list[Outcome] = []
     for body in elements:
+        if creates and is_uuid(body.get(endpoint.id_field)):
+            desk.need(endpoint.name, body[endpoint.id_field])  # an id nobody issued: 404
         matched = None if creates else rules.match(desk, body)
         outcomes.append(_one(desk, endpoint.name, rules, body, matched))
     return outcomes
