@@ -18,7 +18,7 @@ from sqlsync.providers.xero.calls import BARE, EACH_ANSWERED, Calls, CallSpec, L
 from sqlsync.providers.xero.faults import About, not_found, rule_broken
 from sqlsync.providers.xero.matching import differs, shows
 from sqlsync.providers.xero.requests import Tenant, fits, write
-from sqlsync.providers.xero.values import Json, decode_record, instant_of
+from sqlsync.providers.xero.values import FOUR_DECIMALS, Json, decode_record, instant_of
 
 _REMOVALS = (StepKind.DELETE, StepKind.VOID)
 
@@ -204,7 +204,7 @@ def _row_change(
     added = [row for row in rows if row.get(lists.key) not in known]
     kept = {row[lists.key]: row for row in rows if row.get(lists.key) in known}
     removed = [row_id for row_id in known if row_id not in kept]
-    changed = [row_id for row_id, row in kept.items() if not shows(known[row_id], row)]
+    changed = [row_id for row_id, row in kept.items() if not shows(known[row_id], row, fine=FOUR_DECIMALS)]
     if len(added) + len(removed) + len(changed) != 1:
         raise rule_broken(
             about,
@@ -270,7 +270,7 @@ def _is_done(step: Step, calls: Calls, base: Json, now: Json) -> bool:
             for name, value in bodies.updated(step, calls, base).items()
             if name not in keys or name in step.fields
         }
-        return shows(now, wanted)
+        return shows(now, wanted, fine=calls.price_rounding)
     if step.kind in _REMOVALS and calls.delete is not None and calls.delete.method == "DELETE":
         return False
     return bool(now.get(calls.status_member) == bodies.target_status(step, calls, base))

@@ -247,6 +247,10 @@ class Reading:
             return None
         if calls.get is None:
             return (await self.listed(calls, writes=writes)).get(record_id.lower())
+        if calls.alone_is_rounded and calls.ids_filter:
+            listed = await self._by_ids(calls, [record_id], writes=writes)
+            if record_id.lower() in listed:
+                return listed[record_id.lower()]
         request = requests.read(self._tenant, calls, record_id)
         about = About(calls.spec, record_id)
         try:
