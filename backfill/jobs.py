@@ -19,6 +19,7 @@ from backfill.bookkeeping import lock_objects, note_error
 from backfill.connections import Connection, find_connection
 from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
+from backfill.outage import AWAY
 from backfill.polling import poll_changes
 from backfill.reading import read_history
 from backfill.reports import compute_report, report_failed
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 
 # What a provider, a record or Postgres can do wrong: noted, and tried again later.
 _EXPECTED = (SqlsyncError, errors.Error, ArithmeticError, LookupError, ValueError, TypeError)
+
+# Of these, what needs no traceback: it says itself what happened.
+_PLAIN = (SqlsyncError, *AWAY)
 
 REFUSED_WAIT_SECONDS = 3600.0  # a refusal stays one until somebody changes something there
 
@@ -169,7 +173,7 @@ async def _backfill(context: JobContext, connection_id: int, table: str) -> None
     except RateLimited as error:
         await _wait(engine, connection, table, error, error.retry_after)
     except _EXPECTED as error:
-        if not isinstance(error, SqlsyncError):
+        if not isinstance(error, _PLAIN):
             log.exception("%s: reading its history failed", where)
         await _failed(engine, connection, table, error, owner)
     async with engine.pool.connection() as session:
@@ -191,7 +195,7 @@ async def _report(context: JobContext, connection_id: int, run_id: int) -> None:
     except _EXPECTED as error:
         if isinstance(error, NeedsReauth):
             await needs_reauth(engine, connection, error)
-        elif not isinstance(error, SqlsyncError):
+        elif not isinstance(error, _PLAIN):
             log.exception("%s: report %d failed", connection.name, run_id)
         try:
             await report_failed(engine, connection, run_id, error, owner)
@@ -237,7 +241,7 @@ async def _poll(context: JobContext, connection_id: int) -> None:
     except NeedsReauth as error:
         await needs_reauth(engine, connection, error)
     except _EXPECTED as error:
-        if not isinstance(error, SqlsyncError):
+        if not isinstance(error, _PLAIN):
             log.exception("%s: polling failed", connection.name)
         await _poll_outcome(engine, connection, error)
 

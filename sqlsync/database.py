@@ -122,11 +122,17 @@ def engine_pool(
 
 
 async def become_engine(connection: EngineConnection) -> None:
-    """Makes the session the engine's: role sqlsync_engine, ordinary triggers asleep.
+    """Makes the session the engine's: role sqlsync_engine, durable commits, triggers asleep.
 
-    The capture triggers would only cost the worker time: what it writes came from the
-    provider. Where the login user may not silence them, they fire and find no rehearsal.
+    A commit of the engine goes before a call (the journal, a rotated token), so it must survive
+    a crash even where the database trades that for speed. The capture triggers would only cost
+    the worker time: what it writes came from the provider. Where the login user may not silence
+    them, they fire and find no rehearsal.
     """
+    await connection.execute(
+        "select set_config('synchronous_commit', 'on', false)"
+        " where current_setting('synchronous_commit') = 'off'"
+    )
     try:
         await connection.execute("set session_replication_role = replica")
     except errors.InsufficientPrivilege:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypeVar
@@ -186,13 +187,15 @@ class WriteEngine:
         """After the client's transaction ended: closes its writes, or takes them back.
 
         Returns what a person should know: what could not be undone. Where the transaction is
-        not over in a few seconds, recovery settles it.
+        not over in a few seconds, recovery settles it. Raises DatabaseUnavailable: then too.
         """
-        return await asyncio.shield(self._start(self._settle(transaction, xid)))
+        with _journal_away():
+            return await asyncio.shield(self._start(self._settle(transaction, xid)))
 
     async def undo(self, entries: Collection[UUID]) -> list[str]:
-        """Takes writes back whose markers ROLLBACK TO took away. Returns as `settle`."""
-        return await asyncio.shield(self._start(self._undo(entries)))
+        """Takes writes back whose markers ROLLBACK TO took away. Returns and raises as `settle`."""
+        with _journal_away():
+            return await asyncio.shield(self._start(self._undo(entries)))
 
     # -- one statement ---------------------------------------------------------------------
 
@@ -366,12 +369,12 @@ class WriteEngine:
 
     async def _settle(self, transaction: UUID, xid: str | None) -> list[str]:
         live = self._live.get(transaction)
-        if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
-            self._live.pop(transaction, None)
-            return []
-        undone = await self._settlement.close(transaction)
-        self._live.pop(transaction, None)
-        return undone.notices
+        try:
+            if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
+                return []
+            return (await self._settlement.close(transaction)).notices
+        finally:
+            self._live.pop(transaction, None)  # what is left open is recovery's
 
     async def _undo(self, entries: Collection[UUID]) -> list[str]:
         found = await self._journal.entries(entries)
@@ -407,6 +410,15 @@ def _connector(pool: EnginePool) -> Callable[[], Awaitable[EngineConnection]]:
     if not isinstance(url, str):
         raise TypeError("the pool's address is not fixed: give `connect`")
     return lambda: connect_engine(url, application_name="sqlsync writes")
+
+
+@contextmanager
+def _journal_away() -> Iterator[None]:
+    """What was to be done stands in the journal, and recovery does it."""
+    try:
+        yield
+    except (errors.Error, PoolTimeout) as error:
+        raise DatabaseUnavailable(f"The journal of writes cannot be reached: {error}") from error
 
 
 def _refuse_late(request: WriteRequest, cancel: CancelToken) -> None:

@@ -38,6 +38,20 @@ async def test_a_pool_hands_out_engine_connections_in_autocommit(migrated_url: s
         assert await cursor.fetchone() == ("sqlsync_engine",)
 
 
+async def test_what_the_engine_commits_survives_a_crash_whatever_the_database_is_set_to(
+    migrated_url: str,
+) -> None:
+    with connect(migrated_url) as admin:
+        name = admin.info.dbname
+        admin.execute(f'alter database "{name}" set synchronous_commit = off'.encode())
+        try:
+            async with engine_pool(migrated_url) as pool, pool.connection() as connection:
+                cursor = await connection.execute("show synchronous_commit")
+                assert await cursor.fetchone() == ("on",)
+        finally:
+            admin.execute(f'alter database "{name}" reset synchronous_commit'.encode())
+
+
 async def test_a_pool_survives_a_server_that_closed_its_connection(migrated_url: str) -> None:
     async with engine_pool(migrated_url, max_size=1) as pool:
         async with pool.connection() as connection:
