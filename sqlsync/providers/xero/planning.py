@@ -204,7 +204,9 @@ def _row_change(
     added = [row for row in rows if row.get(lists.key) not in known]
     kept = {row[lists.key]: row for row in rows if row.get(lists.key) in known}
     removed = [row_id for row_id in known if row_id not in kept]
-    changed = [row_id for row_id, row in kept.items() if not shows(known[row_id], row, fine=FOUR_DECIMALS)]
+    changed = [
+        row_id for row_id, row in kept.items() if not shows(known[row_id], row, fine=FOUR_DECIMALS)
+    ]
     if len(added) + len(removed) + len(changed) != 1:
         raise rule_broken(
             about,

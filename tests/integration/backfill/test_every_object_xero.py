@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backfill.inbox import Named, named_records
 from backfill.requests import request_poll
 from backfill.schedule import Rereading
@@ -170,7 +172,9 @@ async def test_webhooks_bring_what_they_name_and_lists_do_not_take_it_away_again
         assert found.differences == ()  # nor does `verify` see one
 
 
-async def test_a_scope_that_is_missing_hurts_its_own_tables_only(migrated_url: str) -> None:
+async def test_a_scope_that_is_missing_hurts_its_own_tables_only_and_is_said_once(
+    migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with world(migrated_url, broad_scopes=False) as w, working(w):
         await w.until(
             "select count(*) filter (where state = 'live') = 29"
@@ -183,6 +187,43 @@ async def test_a_scope_that_is_missing_hurts_its_own_tables_only(migrated_url: s
         assert [(row[0], row[2]) for row in rows] == [("expense_claim", True), ("receipt", True)]
         assert "the consent does not cover it" in rows[0][1]
         await w.until("select state = 'live' from sqlsync.connection")
+        # Asked again it says the same, and not again in the log.
+        caplog.clear()
+        ask = f"update {SCHEMA}._sync_cdc set next_run_at = now(), updated_at = '2026-01-01'"
+        await w.rows(ask + " where state = 'error' returning object")
+        await w.rows("select pg_notify('sqlsync_work', '')")
+        await w.until(
+            "select count(*) = 2 from xero._sync_cdc"
+            " where state = 'error' and updated_at > '2026-01-01' and next_run_at > now()"
+        )
+        assert not [record for record in caplog.records if "does not cover" in record.message]
+
+
+async def test_a_write_that_changes_other_records_has_them_asked_for(migrated_url: str) -> None:
+    """Nothing tells of it here: no webhooks, and invoices have been quiet for long."""
+    async with world(migrated_url) as w, working(w):
+        await w.settled()
+        invoices = _list(w.sim.call("GET", "/Invoices", page="1"))
+        due = next(i for i in invoices if i["AmountDue"] > 1 and i["Status"] == "AUTHORISED")
+        bank = next(a for a in _list(w.sim.call("GET", "/Accounts")) if a["Type"] == "BANK")
+        key, body = due["InvoiceID"], {"Account": {"AccountID": bank["AccountID"]}, "Amount": 0.5}
+        status, _ = w.sim.call(
+            "PUT", "/Payments", {**body, "Invoice": {"InvoiceID": key}, "Date": "2026-11-20"}
+        )
+        assert status == 200
+        asked = len(w.asked.of("GET", "Invoices"))
+        # As a write through the proxy leaves it.
+        await w.rows(
+            "insert into sqlsync.journal (id, connection_id, state, owner, transaction_id, seq,"
+            " role_name, table_name, kind, call_key, call_item, fields, answer)"
+            " values (gen_random_uuid(), %s, 'mirrored', 1, gen_random_uuid(), 1, 'ada', 'payment',"
+            " 'create', 'k', 0, %s, '{}') returning id",
+            w.connection_id,
+            json.dumps({"Invoice": {"InvoiceID": key}}),
+        )
+        await w.rows("select pg_notify('sqlsync_poll', %s)", str(w.connection_id))
+        await w.until(f"select amount_paid = 0.5 from {SCHEMA}.invoice where id = '{key}'")
+        assert len(w.asked.of("GET", "Invoices")) == asked + 1
 
 
 async def test_polls_spare_the_calls_of_a_day(migrated_url: str) -> None:
