@@ -25,7 +25,7 @@ from backfill.reading import read_history
 from backfill.reports import compute_report, report_failed
 from backfill.schedule import refused_wait, retry_delay
 from sqlsync.channels import WORK_CHANNEL
-from sqlsync.database import connect, errors, sql
+from sqlsync.database import RECONNECT_SECONDS, connect, errors, sql
 from sqlsync.errors import (
     NeedsReauth,
     ProviderError,
@@ -60,6 +60,7 @@ def job_app(url: str, *, connections: int = 4) -> App:
             conninfo=url,
             min_size=1,
             max_size=connections,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={
                 "options": f"-c search_path={JOBS_SCHEMA} -c role=sqlsync_engine",
                 "application_name": "sqlsync jobs",

@@ -220,9 +220,13 @@ def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timede
 
     rows: how many records of it there are.
     """
-    if spec.change_feed in ("cdc", "whole"):
+    if spec.change_feed == "whole":
         return None
-    if spec.extra.get("sweep") == "yes" or not spec.enabled:
+    if spec.extra.get("sweep") == "yes":
+        return rereading.daily
+    if spec.change_feed == "cdc":
+        return None
+    if not spec.enabled:
         return rereading.daily
     if spec.change_feed != "modified_since":
         return rereading.often

@@ -49,6 +49,12 @@ KEY = new_key()
 SIGNING_KEY = "a key for tests"
 # Each costs a call per record, so they are off until somebody wants them.
 PER_RECORD = ("attachment", "history_record")
+# What follows other records, and moves no time of change of its own.
+FOLLOWS = (
+    "balances_accounts_payable_outstanding balances_accounts_payable_overdue is_customer"
+    " balances_accounts_receivable_outstanding balances_accounts_receivable_overdue is_supplier"
+    " contact_name contact_groups line_items bank_account_name account_name journal_lines options"
+)
 
 
 @dataclass
@@ -128,18 +134,51 @@ def watched_xero(
     asked.check()
 
 
-@dataclass
-class World:
-    """One organisation, connected; its mirror; and how to look at both."""
+def furnish(sim: XeroSimulator) -> None:
+    """What a generated organisation lacks: a file, a batch, a link, a claim."""
+    invoices = {i["InvoiceID"]: i for i in _listed(sim.call("GET", "/Invoices", page="1"))}
+    open_bill = next(
+        i for i in invoices.values() if i["Type"] == "ACCPAY" and i["Status"] == "AUTHORISED"
+    )
+    bank = next(a for a in _listed(sim.call("GET", "/Accounts")) if a["Type"] == "BANK")
+    done = [
+        sim.call("PUT", f"/Invoices/{open_bill['InvoiceID']}/Attachments/bill.pdf", b"%PDF-1.4"),
+        sim.call(
+            "PUT",
+            "/BatchPayments",
+            {
+                "BatchPayments": [
+                    {
+                        "Account": {"AccountID": bank["AccountID"]},
+                        "Date": "2026-11-20",
+                        "Reference": "Friday run",
+                        "Payments": [
+                            {"Invoice": {"InvoiceID": open_bill["InvoiceID"]}, "Amount": 1.25}
+                        ],
+                    }
+                ]
+            },
+        ),
+    ]
+    receipt = next(iter(_listed(sim.call("GET", "/Receipts"))))
+    user = receipt["User"]["UserID"]
+    claim = {"User": {"UserID": user}, "Receipts": [{"ReceiptID": receipt["ReceiptID"]}]}
+    done.append(sim.call("PUT", "/ExpenseClaims", {"ExpenseClaims": [claim]}))
+    assert [status for status, _ in done] == [200] * len(done), done
 
-    url: str
+
+def _listed(answered: tuple[int, Any]) -> list[dict[str, Any]]:
+    status, answer = answered
+    assert status == 200, answer
+    return next(list(v) for v in answer.values() if isinstance(v, list))
+
+
+@dataclass
+class Mirror:
+    """The tables of one organisation and the organisation, to be compared."""
+
     sim: XeroSimulator
-    service: Service
-    asked: Asked
-    connection_id: int
     session: EngineConnection
-    providers: ProviderDirectory
-    pool: EnginePool
 
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return await (await self.session.execute(query.encode(), values or None)).fetchall()
@@ -159,23 +198,6 @@ class World:
                 f"select object, state, rows_done, watermark, error from {SCHEMA}._sync_cdc"
             )
             raise AssertionError(f"never true: {query}\nobjects: {standing}") from None
-
-    async def live(self, *, seconds: float = 30.0) -> None:
-        """Every object that is not switched off has been read."""
-        await self.until(
-            "select bool_and(state in ('live', 'paused')) and bool_or(state = 'live')"
-            f" from {SCHEMA}._sync_cdc",
-            seconds=seconds,
-        )
-
-    async def settled(self) -> None:
-        """Every object has been read, and then asked for what changed meanwhile."""
-        await self.live()
-        await self.until(
-            "select bool_and(coalesce(last_poll_at > finished_at, false))"
-            f" from {SCHEMA}._sync_cdc where state = 'live' and not object = any("
-            "'{" + ",".join(PER_RECORD) + "}')"
-        )
 
     async def held(self, table: str) -> dict[str, bytes]:
         """All records of the organisation, as its lists show them: id -> JSON text."""
@@ -232,6 +254,35 @@ class World:
                 if (members := _list_at(values(text), child.path))
             }
             assert dict(rows) == wanted_rows, child.table
+
+
+@dataclass
+class World(Mirror):
+    """One organisation, connected; its mirror; and what works on both."""
+
+    url: str
+    service: Service
+    asked: Asked
+    connection_id: int
+    providers: ProviderDirectory
+    pool: EnginePool
+
+    async def live(self, *, seconds: float = 30.0) -> None:
+        """Every object that is not switched off has been read."""
+        await self.until(
+            "select bool_and(state in ('live', 'paused')) and bool_or(state = 'live')"
+            f" from {SCHEMA}._sync_cdc",
+            seconds=seconds,
+        )
+
+    async def settled(self) -> None:
+        """Every object has been read, and then asked for what changed meanwhile."""
+        await self.live()
+        await self.until(
+            "select bool_and(coalesce(last_poll_at > finished_at, false))"
+            f" from {SCHEMA}._sync_cdc where state = 'live' and not object = any("
+            "'{" + ",".join(PER_RECORD) + "}')"
+        )
 
 
 def values(text: str | bytes) -> Any:
@@ -296,7 +347,7 @@ async def world(url: str, **settings: Any) -> AsyncIterator[World]:
         async with await connect_engine(url) as session, engine_pool(url, max_size=12) as pool:
             providers = ProviderDirectory(pool, Vault([KEY]), CATALOGS, None, xero=app_of(sim))
             try:
-                yield World(url, sim, service, asked, connection_id, session, providers, pool)
+                yield World(sim, session, url, service, asked, connection_id, providers, pool)
             finally:
                 await providers.close()
 

@@ -17,7 +17,7 @@ import msgspec
 from proxy.session import wire
 from proxy.session.core import SessionCore
 from proxy.session.effects import OwnResult, Refused, Script
-from proxy.session.facts import Facts
+from proxy.session.facts import ByName, Facts
 from proxy.session.runs import own, result, run
 from proxy.statements.model import Relation, Write
 from proxy.statements.returning import Returning, printed
@@ -39,14 +39,6 @@ _TYPES = (
     b"/* sqlsync */ select pg_catalog.array_to_string(parameter_types, ', ')"
     b" from pg_catalog.pg_prepared_statements where name = $1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ByName:
-    """SQL EXECUTE: the name of the prepared statement and its arguments, as text."""
-
-    name: bytes
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def asked_twice(w: World) -> dict[str, int]:
     return {page: times for page, times in pages.items() if times > 1}
 
 
-async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(migrated_url: str) -> None:
-    async with world(migrated_url, customers=50, invoices=6_000) as w:
+async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=50, invoices=6_000) as w:
         async with worker_process(w) as first:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             await first.kill()
@@ -40,9 +40,9 @@ async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(migrated_url
         assert await w.value(INVOICES) == len(await w.books_of("invoice"))
 
 
-async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(migrated_url: str) -> None:
+async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(quickbooks_url: str) -> None:
     brisk = {"heartbeat_seconds": 0.3, "stalled_after_seconds": 1.5}
-    async with world(migrated_url, customers=50, invoices=5_000) as w:
+    async with world(quickbooks_url, customers=50, invoices=5_000) as w:
         async with worker_process(w, **brisk) as sleeper:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             sleeper.send(signal.SIGSTOP)
@@ -56,8 +56,8 @@ async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(migrated_url:
         assert sum(times - 1 for times in asked_twice(w).values()) <= 2
 
 
-async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(migrated_url: str) -> None:
-    async with world(migrated_url, customers=50, invoices=6_000) as w:
+async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=50, invoices=6_000) as w:
         async with worker_process(w) as worker:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             worker.send(signal.SIGTERM)

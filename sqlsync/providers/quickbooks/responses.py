@@ -172,12 +172,12 @@ def list_rows(envelope: Envelope, spec: ObjectSpec) -> list[bytes]:
 
 
 def query_count(envelope: Envelope) -> int:
-    """The number a `count(*)` gives. Raises ProviderFault."""
+    """The number a `count(*)` gives, however it is spelled (29, 29.0). Raises ProviderFault."""
     answer = _object(envelope.members.get("QueryResponse"), "QueryResponse")
     raw = answer.get("totalCount")
     try:
-        return msgspec.json.decode(raw or b"", type=int)
-    except msgspec.DecodeError as error:
+        return int(msgspec.json.decode(raw or b"", type=float))
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise ProviderFault("[QuickBooks] The answer to a count holds no count.") from error
 
 

@@ -19,9 +19,12 @@ RECEIPT = File("receipt (März).txt", "text/plain", b"paid\0in full\r\n--x")
 
 
 async def test_a_file_of_an_invoice_comes_back_as_it_went_and_is_mirrored(
-    migrated_url: str,
+    quickbooks_url: str,
 ) -> None:
-    async with world(migrated_url, customers=2, invoices=2) as w, hands(w.url, w.api_url, KEY) as e:
+    async with (
+        world(quickbooks_url, customers=2, invoices=2) as w,
+        hands(w.url, w.api_url, KEY) as e,
+    ):
         invoice = min(await w.books_of("invoice"))
         files = await RecordFiles.open(e.pool, e.providers, SCHEMA, "invoice", invoice)
         assert await files.listed() == []
@@ -38,8 +41,11 @@ async def test_a_file_of_an_invoice_comes_back_as_it_went_and_is_mirrored(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_an_upload_whose_answer_is_lost_is_looked_up(migrated_url: str, when: str) -> None:
-    async with world(migrated_url, customers=2, invoices=2) as w, hands(w.url, w.api_url, KEY) as e:
+async def test_an_upload_whose_answer_is_lost_is_looked_up(quickbooks_url: str, when: str) -> None:
+    async with (
+        world(quickbooks_url, customers=2, invoices=2) as w,
+        hands(w.url, w.api_url, KEY) as e,
+    ):
         invoice = min(await w.books_of("invoice"))
         files = await RecordFiles.open(e.pool, e.providers, SCHEMA, "invoice", invoice)
         await w.control("trouble", kind="drop", when=when, times=1, match={"operation": "upload"})
