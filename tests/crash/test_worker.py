@@ -69,10 +69,15 @@ async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(quickbook
         await w.assert_same(["invoice"])
 
 
-async def test_a_worker_stopped_in_the_middle_of_a_page_holds_nobody_up(migrated_url: str) -> None:
+async def test_a_worker_stopped_in_the_middle_of_a_page_holds_nobody_up(
+    quickbooks_url: str,
+) -> None:
     """Its COPY waits for more and no time limit counts; it holds the row of its job, which each
     worker that begins must touch before it takes any job, that of the reaper too."""
-    async with world(migrated_url, customers=3, invoices=3) as w, await connect_engine(w.url) as it:
+    async with (
+        world(quickbooks_url, customers=3, invoices=3) as w,
+        await connect_engine(w.url) as it,
+    ):
         worker_id = await w.value(
             f"insert into {JOBS_SCHEMA}.procrastinate_workers (last_heartbeat)"
             " values (now() - interval '1 hour') returning id"
