@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import httpx
@@ -21,7 +21,6 @@ from acceptance.every_table import (
     House,
     Told,
     quickbooks_of,
-    running_house,
     script_of,
     xero_of,
 )
@@ -30,7 +29,6 @@ from child_writes import NOT_HERE
 from backfill.requests import request_poll
 from schema.model import DeleteMeans, ObjectSpec
 from sqlsync.database import connect_engine
-from sqlsync.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.timeout(300)
 OBJECTS = [spec for catalog in CATALOGS.values() for spec in catalog.objects]
@@ -39,15 +37,6 @@ PREFIXES = {catalog.provider: f"[{catalog.title}] " for catalog in CATALOGS.valu
 REPORTS = [(c.provider, report.table) for c in CATALOGS.values() for report in c.reports]
 # A generated organisation has none of them; they are made here.
 EMPTY_AT_FIRST = {"payment_service", "linked_transaction"}
-
-
-@pytest.fixture(scope="module")
-def house(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    state_dir = tmp_path_factory.mktemp("every_table")
-    with running_house(postgres_server, state_dir, "every_table") as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ MESSAGES: dict[str, str] = {
     "6100": "Invalid Line TaxCode",
     "6140": "Duplicate Document Number Error",
     "6150": "ParentRef required",
+    "6160": "Invalid TaxCodeRef",
     "6180": "Sub Level Limit",
     "6190": "Invalid Company Status",
     "6200": "Account Period Closed",

@@ -136,7 +136,7 @@ def convert(field: FieldSpec, value: Any) -> Any:
         if isinstance(value, str) and is_date(value[:10]):
             return value[:10]
         raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
-    if field.type is ColumnType.TIMESTAMPTZ and parse_moment(str(value)) is None:
+    if not isinstance(value, str) or parse_moment(value) is None:
         raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
     return value
 
@@ -167,17 +167,15 @@ def is_mail(text: str) -> bool:
 def _number(value: Any, element: str) -> Decimal | int:
     if isinstance(value, bool):
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
-    if isinstance(value, int):
-        return value
     try:
-        number = Decimal(value) if isinstance(value, str) else value
+        number = Decimal(value) if isinstance(value, int | str) else value
     except InvalidOperation:
         number = None
     if not isinstance(number, Decimal) or not number.is_finite():
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
     if number.adjusted() > 14:
         raise Fault("2090", f"Number is out of range. Supplied value:{value}", element)
-    return number
+    return value if isinstance(value, int) else number
 
 
 def read_id(body: Doc) -> int:

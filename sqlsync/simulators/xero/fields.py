@@ -16,6 +16,8 @@ from typing import Any
 from sqlsync.simulators.xero.problems import Invalid
 from sqlsync.simulators.xero.values import Doc, is_uuid, number, read_date
 
+_MOST_DIGITS = 14  # before the point, beyond the first
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -136,8 +138,11 @@ def _fault(member: Member, value: Any) -> str | None:
         if member.length is not None and len(value) > member.length:
             return f"The {name} field must be no longer than {member.length} characters."
     elif kind == "decimal":
-        if number(value) is None:
+        found = number(value)
+        if found is None:
             return f"{name} must be a number."
+        if found.adjusted() > _MOST_DIGITS:
+            return f"{name} is too large."
     elif kind == "boolean":
         if not isinstance(value, bool) and str(value).lower() not in ("true", "false"):
             return f"{name} must be true or false."
