@@ -106,7 +106,10 @@ class ClientSide(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._stage is _Stage.RELAYING:
-            self._from_client(data)
+            try:
+                self._from_client(data)
+            except Exception as error:  # as in `_perform`
+                self.broke(error)
         elif self._stage is not _Stage.CLOSED:
             self._early += data
             if self._stage is _Stage.FIRST_PACKET:
@@ -400,12 +403,22 @@ class ClientSide(asyncio.Protocol):
         if self._stage is _Stage.CLOSED:
             self._abandon()
             return
-        if failure is not None:
-            session.work_failed(failure)
-        else:
-            session.work_done(result)
-        self._pump()
+        try:
+            if failure is not None:
+                session.work_failed(failure)
+            else:
+                session.work_done(result)
+            self._pump()
+        except Exception as error:  # as above
+            self.broke(error)
         if self._upstream_gone and self._task is None:
+            self._abandon()
+
+    def broke(self, error: Exception) -> None:
+        """A bug: the client is told, Postgres undoes what is open, the engine what it did."""
+        log.error("a session failed inside the proxy", exc_info=error)
+        self._say_fatal("XX000", f"sqlsync: internal error: {error}")
+        if self._task is None:  # else when it is done
             self._abandon()
 
     @property
@@ -481,7 +494,10 @@ class UpstreamSide(asyncio.Protocol):
         self.client = client
 
     def data_received(self, data: bytes) -> None:
-        self.client.from_upstream(data)
+        try:
+            self.client.from_upstream(data)
+        except Exception as error:  # a bug; no session may end without a word
+            self.client.broke(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.client.upstream_lost()
