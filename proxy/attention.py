@@ -170,7 +170,7 @@ class Attention:
         self._side.judge.learn(session)
         begun, self._out = self._out.take_rest(), None
         if begun:
-            self.from_upstream(begun)
+            self._side.frame_upstream(begun)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -189,10 +189,14 @@ class Attention:
         if self._side.is_closed:
             self._side.abandon()
             return
-        if failure is not None:
-            session.work_failed(failure)
-        else:
-            session.work_done(result)
-        self._pump()
+        try:
+            if failure is not None:
+                session.work_failed(failure)
+            else:
+                session.work_done(result)
+            self._pump()
+        except Exception as error:
+            self._side.broke(error)
+            return
         if self._side.upstream_gone and self._task is None:
             self._side.abandon()

@@ -8,6 +8,7 @@ Back-pressure runs both ways: who writes too fast is not read.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import cast
 
 from proxy.attention import Attention
@@ -19,6 +20,8 @@ from proxy.session.passage import Passage
 from proxy.working import ProxyContext
 
 HIGH_WATER = 256 * 1024  # bytes waiting to be written before the other side is not read
+
+log = logging.getLogger(__name__)
 
 
 class ClientSide(Passage, asyncio.Protocol):
@@ -97,20 +100,32 @@ class ClientSide(Passage, asyncio.Protocol):
     # -- what comes --------------------------------------------------------------------------
 
     def unusual_request(self, data: bytes) -> None:
-        if self._attention is not None:
-            self._attention.from_client(data)
-        elif self._entry is not None:
-            self._entry.from_client(data)
-        else:
-            self.relay_client(data)
+        try:
+            if self._attention is not None:
+                self._attention.from_client(data)
+            elif self._entry is not None:
+                self._entry.from_client(data)
+            else:
+                self.relay_client(data)
+        except Exception as error:
+            self.broke(error)
 
     def unusual_answer(self, data: bytes) -> None:
-        if self._attention is not None:
-            self._attention.from_upstream(data)
-        elif self._entry is not None:
-            self._entry.from_upstream(data)
-        else:
-            self.frame_upstream(data)
+        try:
+            if self._attention is not None:
+                self._attention.from_upstream(data)
+            elif self._entry is not None:
+                self._entry.from_upstream(data)
+            else:
+                self.frame_upstream(data)
+        except Exception as error:
+            self.broke(error)
+
+    def broke(self, error: Exception) -> None:
+        """What neither side could foresee: nobody knows the session's state, so it ends."""
+        log.error("a session failed inside the proxy", exc_info=error)
+        self.say_fatal("XX000", "sqlsync: internal error; the proxy's log says more")
+        self.abandon()
 
     def relay_client(self, data: bytes) -> None:
         """Passes on what may pass; from the first message that may not, a session looks."""

@@ -13,6 +13,7 @@ from proxy.session import wire
 from proxy.session.answer import Answer
 from proxy.session.blocks import (
     begun,
+    block_left,
     cleaned,
     failed,
     own_commit,
@@ -21,7 +22,7 @@ from proxy.session.blocks import (
     undo_lost,
 )
 from proxy.session.core import SessionCore
-from proxy.session.effects import OwnResult, Refused, Script, UpstreamError
+from proxy.session.effects import OwnResult, Refused, Script, SegmentFailed, UpstreamError
 from proxy.session.extended import cannot_prepare, commit_deferred, refusal_of
 from proxy.session.facts import Facts, ask_facts
 from proxy.session.rehearsal import ByName, Held
@@ -46,8 +47,8 @@ class Piece:
 
     @property
     def is_ours(self) -> bool:
-        if self.by_name is not None:
-            return self.said_by.kind is not Kind.TRANSACTION
+        if self.by_name is not None:  # which may name a command of any kind
+            return self.said_by.write is not None or self.said_by.refusal is not None
         return self.statement.kind in (Kind.WRITE, Kind.REFUSE)
 
 
@@ -117,6 +118,9 @@ def one_statement(session: SessionCore, message: bytes, piece: Piece) -> Script:
         yield from failed(session, error.message)
     except Refused as refusal:
         yield from refused(session, refusal.error)
+    except SegmentFailed:
+        session.skipping = False  # the segment is this Query, and ends here
+        yield from block_left(session)
     yield from cleaned(session)
     session.forward_sync(wire.SYNC)
 
@@ -125,7 +129,7 @@ def described_write(session: SessionCore, text: bytes, end: int, piece: Piece) -
     """Runs W. end: characters of the text up to the statement's end.
 
     Returns (RowDescription, Answer), or None where the statement is none of ours. Raises
-    UpstreamError with native words, or Refused.
+    UpstreamError with native words, Refused, or SegmentFailed (a cancel can hit the marker).
     """
     session.to_upstream.append(
         _UNNAMED
