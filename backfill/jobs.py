@@ -19,12 +19,13 @@ from backfill.bookkeeping import lock_objects, note_error
 from backfill.connections import Connection, find_connection
 from backfill.fence import JOBS_SCHEMA, Fenced, Ownership, end_transactions, hold
 from backfill.options import Engine
+from backfill.outage import AWAY
 from backfill.polling import poll_changes
 from backfill.reading import read_history
 from backfill.reports import compute_report, report_failed
-from backfill.schedule import retry_delay
+from backfill.schedule import refused_wait, retry_delay
 from sqlsync.channels import WORK_CHANNEL
-from sqlsync.database import connect, errors, sql
+from sqlsync.database import RECONNECT_SECONDS, connect, errors, sql
 from sqlsync.errors import (
     NeedsReauth,
     ProviderError,
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 # What a provider, a record or Postgres can do wrong: noted, and tried again later.
 _EXPECTED = (SqlsyncError, errors.Error, ArithmeticError, LookupError, ValueError, TypeError)
 
+# Of these, what needs no traceback: it says itself what happened.
+_PLAIN = (SqlsyncError, *AWAY)
+
 REFUSED_WAIT_SECONDS = 3600.0  # a refusal stays one until somebody changes something there
 
 HISTORY_QUEUE = "history"
@@ -56,6 +60,7 @@ def job_app(url: str, *, connections: int = 4) -> App:
             conninfo=url,
             min_size=1,
             max_size=connections,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={
                 "options": f"-c search_path={JOBS_SCHEMA} -c role=sqlsync_engine",
                 "application_name": "sqlsync jobs",
@@ -169,7 +174,7 @@ async def _backfill(context: JobContext, connection_id: int, table: str) -> None
     except RateLimited as error:
         await _wait(engine, connection, table, error, error.retry_after)
     except _EXPECTED as error:
-        if not isinstance(error, SqlsyncError):
+        if not isinstance(error, _PLAIN):
             log.exception("%s: reading its history failed", where)
         await _failed(engine, connection, table, error, owner)
     async with engine.pool.connection() as session:
@@ -191,7 +196,7 @@ async def _report(context: JobContext, connection_id: int, run_id: int) -> None:
     except _EXPECTED as error:
         if isinstance(error, NeedsReauth):
             await needs_reauth(engine, connection, error)
-        elif not isinstance(error, SqlsyncError):
+        elif not isinstance(error, _PLAIN):
             log.exception("%s: report %d failed", connection.name, run_id)
         try:
             await report_failed(engine, connection, run_id, error, owner)
@@ -237,7 +242,7 @@ async def _poll(context: JobContext, connection_id: int) -> None:
     except NeedsReauth as error:
         await needs_reauth(engine, connection, error)
     except _EXPECTED as error:
-        if not isinstance(error, SqlsyncError):
+        if not isinstance(error, _PLAIN):
             log.exception("%s: polling failed", connection.name)
         await _poll_outcome(engine, connection, error)
 
@@ -338,15 +343,19 @@ async def _failed(
     engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
 ) -> None:
     try:
-        wait = await _note_failure(engine, connection, table, error, owner)
+        wait, news = await _note_failure(engine, connection, table, error, owner)
     except Fenced:
         return  # the other worker goes on; this one's failure means nothing
-    log.error("%s.%s: %s Tried again in %.0f s.", connection.schema_name, table, error, wait)
+    # A refusal stays what it is: once in the log, and in `_sync_cdc` as long as it lasts.
+    level = logging.DEBUG if isinstance(error, ProviderRefusal) and not news else logging.ERROR
+    text = "%s.%s: %s Tried again in %.0f s."
+    log.log(level, text, connection.schema_name, table, error, wait)
 
 
 async def _note_failure(
     engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
-) -> float:
+) -> tuple[float, bool]:
+    """Seconds until it is tried again, and whether the same was not said of it before."""
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
         await lock_objects(session, connection, [table])
@@ -358,9 +367,9 @@ async def _note_failure(
         row = await found.fetchone()
         wait = retry_delay(row[0] if row else 1)
         if isinstance(error, ProviderRefusal):  # the plan lacks the feature, or a right does
-            wait = max(wait, REFUSED_WAIT_SECONDS)
-        await note_error(session, connection, table, str(error), wait_seconds=wait)
-    return wait
+            wait = max(wait, refused_wait(error, REFUSED_WAIT_SECONDS))
+        news = await note_error(session, connection, table, str(error), wait_seconds=wait)
+    return wait, news
 
 
 async def _poll_outcome(engine: Engine, connection: Connection, error: Exception | None) -> None:

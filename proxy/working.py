@@ -62,7 +62,9 @@ class ProxyContext:
         try:
             for notice in await self.writer.settle(transaction, xid):
                 log.warning("%s", notice)
-        except Exception:  # recovery goes on with it
+        except SqlsyncError as error:  # recovery goes on with it
+            log.warning("transaction %s is not settled yet: %s", transaction, error)
+        except Exception:
             log.exception("transaction %s is not settled yet", transaction)
 
     def _keep(self, running: Any) -> asyncio.Task[Any]:
@@ -79,7 +81,8 @@ class ProxyContext:
         except TimeoutError:
             return [f"{what} is still under way; see _sync_write"]
         except Exception as error:
-            log.exception("%s failed", what)
+            expected = isinstance(error, SqlsyncError)
+            log.warning("%s is not finished: %s", what, error, exc_info=not expected)
             return [f"{what} is not finished ({error}); see _sync_write"]
 
     async def close(self) -> None:

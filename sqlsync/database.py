@@ -22,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlsync.errors import ConfigError, DatabaseUnavailable
 
 __all__ = [
+    "RECONNECT_SECONDS",
     "AsyncConnection",
     "AsyncConnectionPool",
     "AsyncCursor",
@@ -56,6 +57,9 @@ EnginePool: TypeAlias = AsyncConnectionPool[EngineConnection]
 ENGINE_ROLE = "sqlsync_engine"
 OLDEST_SERVER = 15
 CONNECT_SECONDS = 10
+# A pool tries a lost connection again after 1, 2, 4 … 64 seconds and so would still wait when
+# the server is long back. After so many it gives it up, and whoever asks next tries at once.
+RECONNECT_SECONDS = 2.0
 
 
 def connect(
@@ -113,6 +117,7 @@ def engine_pool(
         configure=become_engine,
         reset=None,
         check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=RECONNECT_SECONDS,
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_SECONDS,
@@ -122,11 +127,17 @@ def engine_pool(
 
 
 async def become_engine(connection: EngineConnection) -> None:
-    """Makes the session the engine's: role sqlsync_engine, ordinary triggers asleep.
+    """Makes the session the engine's: role sqlsync_engine, durable commits, triggers asleep.
 
-    The capture triggers would only cost the worker time: what it writes came from the
-    provider. Where the login user may not silence them, they fire and find no rehearsal.
+    A commit of the engine goes before a call (the journal, a rotated token), so it must survive
+    a crash even where the database trades that for speed. The capture triggers would only cost
+    the worker time: what it writes came from the provider. Where the login user may not silence
+    them, they fire and find no rehearsal.
     """
+    await connection.execute(
+        "select set_config('synchronous_commit', 'on', false)"
+        " where current_setting('synchronous_commit') = 'off'"
+    )
     try:
         await connection.execute("set session_replication_role = replica")
     except errors.InsufficientPrivilege:

@@ -46,6 +46,19 @@ def linked(kind: str, number: str, amount: str, **more: str) -> Columns:
 
 SOLD: Columns = {"customer_id": CUSTOMER, "line": [sale("20.00")]}
 BOUGHT: Columns = {"vendor_id": VENDOR, "line": [cost("8.80")]}
+
+
+def bill_payment(bill: str) -> Columns:
+    """Pays a bill like the one below."""
+    return {
+        "vendor_id": VENDOR,
+        "pay_type": "Check",
+        "check_payment_bank_account_id": BANK,
+        "total_amt": Decimal("8.80"),
+        "line": [linked("Bill", bill, "8.80")],
+    }
+
+
 SCHEDULE: Columns = {
     "recurring_info_name": "Monthly service",
     "recurring_info_recur_type": "Automated",
@@ -88,7 +101,11 @@ WRITES: dict[str, tuple[Columns, Columns]] = {
         {
             "deposit_to_account_id": BANK,
             "line": [
-                {"Amount": Decimal("25.00"), "DepositLineDetail": {"AccountRef": {"value": "92"}}}
+                {
+                    "Amount": Decimal("25.00"),
+                    "DetailType": "DepositLineDetail",
+                    "DepositLineDetail": {"AccountRef": {"value": "92"}},
+                }
             ],
         },
         {"private_note": "at the counter"},

@@ -159,16 +159,20 @@ class World:
 
 @asynccontextmanager
 async def world(
-    url: str, *, customers: int = 20, invoices: int = 60, **options: Any
+    url: str, *, customers: int = 20, invoices: int = 60, country: str = "US", **options: Any
 ) -> AsyncIterator[World]:
-    """A company generated, served and connected to the migrated database at `url`."""
+    """A company generated, served and connected to the migrated database at `url`.
+
+    options: fields of the simulator's Options.
+    """
     from sqlsync.simulators.quickbooks.app import create_app, create_service
     from sqlsync.simulators.quickbooks.options import Options
     from sqlsync.simulators.quickbooks.service import CompanySpec
     from sqlsync.simulators.server import HttpServer
 
     apply_job_schema(url)
-    service = create_service([CompanySpec(customers, invoices)], Options(**options))
+    company = CompanySpec(customers, invoices, country=country)
+    service = create_service([company], Options(**options))
     app = create_app(service)
     queries: list[str] = []
 

@@ -78,7 +78,7 @@ def problems(
             wrong.append(f"{where}: the body's type is not said")
         value = json.loads(body)
         wrong += [
-            f"{where}: {e.message} at {e.json_path}" for e in _validator(content["schema"], value)
+            f"{where}: {e.message} at {e.json_path}" for e in _faults(content["schema"], value)
         ]
         wrong += [f"{where}: {text}" for text in _members(content["schema"], value, "")]
     elif content is not None:
@@ -87,13 +87,20 @@ def problems(
 
 
 def _operation(method: str, path: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    for template, item in document()["paths"].items():
-        pattern = re.sub(r"\{\w+\}", "[^/]+", template)
-        if method.lower() in item and re.fullmatch(pattern, unquote(path)):
+    for pattern, item in _paths():
+        if method.lower() in item and pattern.fullmatch(unquote(path)):
             operation = item[method.lower()]
             listed = [*item.get("parameters", []), *operation.get("parameters", [])]
             return operation, [_resolved(parameter) for parameter in listed]
     return None
+
+
+@cache
+def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    return [
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), item)
+        for template, item in document()["paths"].items()
+    ]
 
 
 def _resolved(value: dict[str, Any]) -> dict[str, Any]:
@@ -107,9 +114,16 @@ def _resolved(value: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def _validator(schema: dict[str, Any], value: Any) -> list[Any]:
-    whole = {"components": document()["components"], **schema}
-    return list(Draft202012Validator(whole).iter_errors(value))
+_validators: dict[str, Draft202012Validator] = {}
+
+
+def _faults(schema: dict[str, Any], value: Any) -> list[Any]:
+    """schema: of a body. Its validator reads the whole file, so it is made once."""
+    key = json.dumps(schema, sort_keys=True)
+    if key not in _validators:
+        whole = {"components": document()["components"], **schema}
+        _validators[key] = Draft202012Validator(whole)
+    return list(_validators[key].iter_errors(value))
 
 
 def _members(schema: dict[str, Any], value: Any, at: str) -> list[str]:

@@ -20,6 +20,7 @@ from proxy.protocol.framing import (
     COMMAND_COMPLETE,
     COPY_IN,
     ERROR,
+    FAILED,
     IDLE,
     NOTICE,
     NOTIFICATION,
@@ -143,6 +144,11 @@ class SessionCore:
         return bool(self._script or self.open or self.own_block or self.skipping)
 
     @property
+    def in_failed_block(self) -> bool:
+        """Nothing can be asked: upstream refuses all but the end of the block."""
+        return self.status == FAILED and self.segment_block is None and not self.segment_unknown
+
+    @property
     def write_in_flight(self) -> bool:
         return self.token is not None or self.applying
 
@@ -190,6 +196,8 @@ class SessionCore:
                 self.segment_block = True
             case Verb.COMMIT | Verb.ROLLBACK | Verb.PREPARE_TRANSACTION:
                 self.segment_block = statement.chain
+            case Verb.SAVEPOINT | Verb.RELEASE | Verb.ROLLBACK_TO:
+                self.segment_block = True
             case _:
                 pass
 
@@ -206,7 +214,11 @@ class SessionCore:
                 del self.statements[name]
 
     def executed_by(self, statement: Statement) -> Prepared | None:
-        return self.statements.get(self.statement_name(statement))
+        """What SQL EXECUTE runs. A PREPARE that was prepared cannot be run by it."""
+        found = self.statements.get(self.statement_name(statement))
+        if found is not None and found.parse and found.statement.kind is Kind.PREPARE:
+            return None
+        return found
 
     def statement_name(self, statement: Statement) -> bytes:
         return (statement.name or "").encode(self.codec or "ascii", "replace")

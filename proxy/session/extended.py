@@ -21,8 +21,8 @@ from proxy.session.effects import (
     SegmentFailed,
     UpstreamError,
 )
-from proxy.session.facts import Facts, ask_facts
-from proxy.session.rehearsal import ByName, Held
+from proxy.session.facts import ByName, Facts, ask_facts, by_name_of
+from proxy.session.rehearsal import Held
 from proxy.session.runs import result
 from proxy.session.write import run_write
 from proxy.statements.model import Kind, Statement, Verb
@@ -45,9 +45,9 @@ def execute_script(session: SessionCore, message: bytes) -> Script | None:
     by_name = None
     if statement.kind is Kind.EXECUTE:
         named = session.executed_by(statement)
-        if named is None:
+        if named is None or not named.statement.may_write:
             return None
-        by_name = ByName(session.statement_name(statement), statement.arguments)
+        by_name = by_name_of(session, statement, named)
         statement = named.statement
     runs_it = by_name is not None or portal.prepared.parse is None
     if statement.refusal is not None and (statement.kind is Kind.REFUSE or runs_it):
@@ -78,6 +78,9 @@ def _execute_refused(session: SessionCore, statement: Statement, message: bytes)
     place = statement.refusal.place
     try:
         yield from session.drained()
+        if session.in_failed_block:
+            session.forward(message)
+            return
         facts: Facts = yield from ask_facts(session, place)
     except SegmentFailed:
         return
@@ -104,14 +107,20 @@ def _execute_write(
     write, parsed = statement.write, portal.prepared.parse
     assert write is not None
     codec = session.codec or "ascii"
-    text = parsed.sql if parsed else portal.prepared.statement.text.strip().encode(codec)
+    text = parsed.sql if parsed else portal.prepared.statement.text.strip().encode(codec, "replace")
     try:
         yield from session.drained()
-        facts: Facts = yield from ask_facts(session, write.place, name, text, inside=not parsed)
+        if session.in_failed_block:
+            session.forward(message)
+            return
+        facts: Facts = yield from ask_facts(
+            session, write.place, name, text, inside=not parsed, by_name=by_name
+        )
         if portal.done and facts.proven:
             yield from _again(session, portal, name, limit)
             return
-        if not facts.proven or facts.read_only or facts.relation is None:
+        is_there = facts.proven and facts.is_prepared
+        if not is_there or facts.read_only or facts.relation is None:
             session.forward(message)
             return
         yield from begun(session, facts)

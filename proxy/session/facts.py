@@ -11,12 +11,13 @@ import json
 from dataclasses import dataclass, replace
 
 from proxy.session import wire
-from proxy.session.core import SessionCore
+from proxy.session.core import Prepared, SessionCore
 from proxy.session.effects import OwnResult, Script
 from proxy.session.runs import NONCE, separated
-from proxy.statements.model import Place, Relation
+from proxy.statements.model import Place, Relation, Statement
 
 # $4: the portal runs a statement of SQL PREPARE, whose text stands somewhere in the string.
+# $5, $6: the name and the text of what is run by SQL EXECUTE, if anything is.
 _FACTS = (
     b"/* sqlsync */ select exists(select from pg_catalog.pg_cursors c where c.name = $1"
     b" and case when $4 then pg_catalog.strpos(c.statement, $2) > 0 else c.statement = $2 end)"
@@ -32,14 +33,36 @@ _FACTS = (
     b" on n.oid = c.relnamespace where c.oid = pg_catalog.to_regclass($3)),"
     b" (select c.relname from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($3)),"
     b" (select pg_catalog.json_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a"
-    b" where a.attrelid = pg_catalog.to_regclass($3) and a.attnum > 0 and not a.attisdropped)"
+    b" where a.attrelid = pg_catalog.to_regclass($3) and a.attnum > 0 and not a.attisdropped),"
+    b" $5 is null or exists(select from pg_catalog.pg_prepared_statements p where p.name = $5"
+    b" and pg_catalog.strpos(p.statement, $6) > 0)"
 )
-_FACTS_TYPES = wire.typed(wire.TEXT_OID, wire.TEXT_OID, wire.TEXT_OID, wire.BOOL_OID)
+_FACTS_TYPES = wire.typed(
+    *(wire.TEXT_OID, wire.TEXT_OID, wire.TEXT_OID),
+    *(wire.BOOL_OID, wire.TEXT_OID, wire.TEXT_OID),
+)
 _TAKEN = {
     b"P": b"/* sqlsync */ select exists(select from pg_catalog.pg_cursors where name = $1)",
     b"S": b"/* sqlsync */ select exists("
     b"select from pg_catalog.pg_prepared_statements where name = $1)",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ByName:
+    """SQL EXECUTE: its arguments as text, and the name and text of the prepared statement."""
+
+    name: bytes
+    text: bytes
+    arguments: str
+
+
+def by_name_of(session: SessionCore, execute: Statement, named: Prepared) -> ByName:
+    """execute: the EXECUTE; named: what it runs."""
+    # A character that the client's encoding has lost by now makes it another text: unproven.
+    text = named.statement.text.strip().encode(session.codec or "ascii", "replace")
+    whole = named.parse.sql if named.parse else text
+    return ByName(session.statement_name(execute), whole, execute.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,7 @@ class Facts:
     pid: int
     user: str
     relation: Relation | None  # None: the name means something that is not mirrored; columns as now
+    is_prepared: bool  # what SQL EXECUTE names is there and is what we take it for
 
 
 def ask_facts(
@@ -65,8 +89,11 @@ def ask_facts(
     text: bytes = b"",
     *,
     inside: bool = False,
+    by_name: ByName | None = None,
 ) -> Script:
     """Returns Facts. place: what the write names. inside: `text` is part of a longer string.
+
+    by_name: what SQL EXECUTE runs.
 
     Raises SegmentFailed, UpstreamError.
     """
@@ -84,6 +111,8 @@ def ask_facts(
             wire.Value(text),
             wire.Value(name),
             wire.Value(b"t" if inside else b"f"),
+            wire.Value(by_name.name if by_name else None),
+            wire.Value(by_name.text if by_name else None),
         ),
         _FACTS_TYPES,
     )
@@ -104,6 +133,7 @@ def ask_facts(
         relation=_with_columns(
             session.host.names.relations.get((row[9] or "", row[10] or "")), row[11]
         ),
+        is_prepared=row[12] == "t",
     )
 
 

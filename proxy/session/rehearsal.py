@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -17,14 +16,14 @@ import msgspec
 from proxy.session import wire
 from proxy.session.core import SessionCore
 from proxy.session.effects import OwnResult, Refused, Script
-from proxy.session.facts import Facts
+from proxy.session.facts import ByName, Facts
 from proxy.session.runs import own, result, run
 from proxy.statements.model import Relation, Write
 from proxy.statements.returning import Returning, printed
+from schema.values import decode
 from sqlsync.errors import Unsupported
 from sqlsync.writes.model import Change
 
-DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 TICKETED = wire.typed(wire.BYTEA_OID, wire.BYTEA_OID)
 
@@ -39,14 +38,6 @@ _TYPES = (
     b"/* sqlsync */ select pg_catalog.array_to_string(parameter_types, ', ')"
     b" from pg_catalog.pg_prepared_statements where name = $1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ByName:
-    """SQL EXECUTE: the name of the prepared statement and its arguments, as text."""
-
-    name: bytes
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +106,7 @@ def rehearse(session: SessionCore, held: Held, facts: Facts, returning: Returnin
     yield from result(session)
     yield from result(session)
     payload, xid = wire.columns_of(captured.rows[0])
-    schema, changes = _changes(DECODE(payload or b"[]"))
+    schema, changes = _changes(decode(payload or b"[]"))
     return Rehearsed(ran, changes, schema, xid.decode() if xid else None)
 
 
@@ -229,7 +220,7 @@ def lock_rows(
         TICKETED,
     )
     (column,) = wire.columns_of(found.rows[0])
-    return dict(zip(order, DECODE(column or b"[]"), strict=True))
+    return dict(zip(order, decode(column or b"[]"), strict=True))
 
 
 def _relation(session: SessionCore, rehearsed: Rehearsed, change: Change) -> Relation:

@@ -129,7 +129,8 @@ class Session(SessionCore):
         still there; a rollback or SQL may have taken it away unseen."""
         try:
             yield from self.drained()
-            taken = yield from is_taken(self, what, name)
+            # Nothing can be asked in a failed block: as if we had known that it has failed.
+            taken = not self.in_failed_block and (yield from is_taken(self, what, name))
         except SegmentFailed:
             return
         if not taken and what == b"S":

@@ -24,8 +24,8 @@ from proxy.session.blocks import (
 from proxy.session.core import SessionCore
 from proxy.session.effects import OwnResult, Refused, Script, SegmentFailed, UpstreamError
 from proxy.session.extended import cannot_prepare, commit_deferred, refusal_of
-from proxy.session.facts import Facts, ask_facts
-from proxy.session.rehearsal import ByName, Held
+from proxy.session.facts import ByName, Facts, ask_facts, by_name_of
+from proxy.session.rehearsal import Held
 from proxy.session.runs import result, run, synced
 from proxy.session.write import run_write
 from proxy.statements.model import Kind, Statement, Verb, Write
@@ -47,17 +47,16 @@ class Piece:
 
     @property
     def is_ours(self) -> bool:
-        if self.by_name is not None:  # which may name a command of any kind
-            return self.said_by.write is not None or self.said_by.refusal is not None
+        if self.by_name is not None:
+            return True
         return self.statement.kind in (Kind.WRITE, Kind.REFUSE)
 
 
 def piece_of(session: SessionCore, statement: Statement) -> Piece:
     if statement.kind is Kind.EXECUTE:
         named = session.executed_by(statement)
-        if named is not None:
-            by_name = ByName(session.statement_name(statement), statement.arguments)
-            return Piece(statement, named.statement, by_name)
+        if named is not None and named.statement.may_write:
+            return Piece(statement, named.statement, by_name_of(session, statement, named))
     return Piece(statement, statement)
 
 
@@ -141,13 +140,17 @@ def described_write(session: SessionCore, text: bytes, end: int, piece: Piece) -
     )
     described: OwnResult = yield from result(session)
     refusal, write = piece.said_by.refusal, piece.said_by.write
-    facts: Facts = yield from ask_facts(session, _place(piece))
+    facts: Facts = yield from ask_facts(session, _place(piece), by_name=piece.by_name)
+    if not facts.is_prepared:
+        return None
     if refusal is not None:
         if refusal.place is None or facts.relation is not None:
             raise Refused(refusal_of(piece.said_by))
         return None
     assert write is not None
-    if facts.read_only or facts.relation is None or (write.parameters and not piece.by_name):
+    if facts.read_only or facts.relation is None:
+        return None
+    if write.parameters and not piece.by_name:
         return None
     yield from begun(session, facts)
     yield from undo_lost(session)

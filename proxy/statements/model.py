@@ -112,5 +112,10 @@ class Statement:
     name: str | None = None  # of PREPARE, EXECUTE, DEALLOCATE (None: all)
     arguments: str = ""  # of EXECUTE, as text
 
+    @property
+    def may_write(self) -> bool:
+        """It writes a mirrored table, or would be refused."""
+        return self.write is not None or self.refusal is not None
+
 
 PASS = Statement(Kind.PASS, "")

@@ -20,8 +20,8 @@ from pathlib import Path
 from sqlsync.errors import ConfigError, SqlsyncError
 
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-HEALTHY_SECONDS = 60.0  # after so long, an end counts as the first one again
+LONGEST_PAUSE_SECONDS = 10.0  # as long as clients are turned away once Postgres is back
+HEALTHY_SECONDS = 10.0  # after so long, an end counts as the first one again
 STOP_SECONDS = 80.0  # the proxy lets writes in flight finish
 BAD_INPUT = 2
 

@@ -7,8 +7,8 @@ for it; a read only takes a place that is free now, leaving the last ones of a b
 and asks again later. What must wait longer than its caller would is refused at once.
 
 Where a provider limits how many calls run at once over all of an app's processes, each call
-holds a *seat*: a row leased for longer than any call takes, so that a process that dies gives
-its seats back by itself.
+holds a *seat*: a row leased for some seconds, and again while the call goes on, so that the
+seats of a process that dies come free by themselves, and soon.
 
 One round trip of about half a millisecond per call, against calls of 100 ms and more.
 """
@@ -85,7 +85,8 @@ XERO_SIMULATOR_BUDGET = Budget(
     day_reserve=50,
 )
 
-_SEAT_SECONDS = 180.0  # longer than the longest call: connecting, reading and one repetition
+_SEAT_SECONDS = 15.0  # how long a process that died keeps a seat
+_SEAT_RENEWED_SECONDS = 5.0
 _READS_AWAY_SECONDS = 1800.0  # then one read looks whether the day is over
 _MINUTE_USED_UP_SECONDS = 5.0  # what is left of the minute is not told; a refusal tells it
 
@@ -121,25 +122,45 @@ where key = (
 )
 returning key, tat
 """
+_RENEW_SEAT = """
+update sqlsync.rate set tat = clock_timestamp() + make_interval(secs => %s)
+where key = %s and tat = %s returning tat
+"""
 _LEAVE_SEAT = "update sqlsync.rate set tat = clock_timestamp() where key = %s and tat = %s"
 
 
 class Seats:
-    """So many calls at once, over all processes. Reads leave the last seat to writes."""
+    """So many calls at once, over all processes. Reads leave the last seat to writes.
 
-    def __init__(self, pool: EnginePool, key: str, count: int, *, title: str) -> None:
+    lease_seconds, renewed_seconds: for how long a seat is taken at a time, and how often anew.
+    """
+
+    def __init__(
+        self,
+        pool: EnginePool,
+        key: str,
+        count: int,
+        *,
+        title: str,
+        lease_seconds: float = _SEAT_SECONDS,
+        renewed_seconds: float = _SEAT_RENEWED_SECONDS,
+    ) -> None:
         self._pool = pool
+        self._lease_seconds = lease_seconds
+        self._renewed_seconds = renewed_seconds
         self._keys = [f"{key}:{number}" for number in range(count)]
         self._title = title
 
     @asynccontextmanager
     async def seat(self, *, writes: bool, max_wait_seconds: float) -> AsyncIterator[None]:
         """Raises RateLimited where none becomes free in time, DatabaseUnavailable."""
-        key, until = await self._take(writes, max_wait_seconds)
+        lease = _Lease(*await self._take(writes, max_wait_seconds), asyncio.Event())
+        keeping = asyncio.create_task(self._keep(lease))
         try:
             yield
         finally:
-            await asyncio.shield(self._leave(key, until))
+            lease.over.set()
+            await asyncio.shield(self._leave(keeping, lease))
 
     async def _take(self, writes: bool, max_wait_seconds: float) -> tuple[str, datetime]:
         keys = self._keys if writes else self._keys[: max(1, len(self._keys) - 1)]
@@ -148,7 +169,9 @@ class Seats:
             try:
                 async with self._pool.connection() as connection:
                     row = await (
-                        await connection.execute(_TAKE_SEAT, {"keys": keys, "lease": _SEAT_SECONDS})
+                        await connection.execute(
+                            _TAKE_SEAT, {"keys": keys, "lease": self._lease_seconds}
+                        )
                     ).fetchone()
                     if row is None:
                         made = await connection.execute(_MAKE_SEATS, {"keys": self._keys})
@@ -165,13 +188,46 @@ class Seats:
                 )
             await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311
 
-    async def _leave(self, key: str, until: datetime) -> None:
-        """Raises nothing: it comes after an answer, which must not be lost for it."""
+    async def _keep(self, lease: _Lease) -> None:
+        """Takes the seat for longer while the call goes on."""
+        while not lease.over.is_set():
+            try:
+                async with asyncio.timeout(self._renewed_seconds):
+                    await lease.over.wait()
+            except TimeoutError:
+                await self._renew(lease)
+
+    async def _renew(self, lease: _Lease) -> None:
+        """Where that fails another may take it: one call too many, which the provider refuses."""
         try:
             async with self._pool.connection() as connection:
-                await connection.execute(_LEAVE_SEAT, [key, until])
+                done = await connection.execute(
+                    _RENEW_SEAT, [self._lease_seconds, lease.key, lease.until]
+                )
+                row = await done.fetchone()
         except errors.OperationalError:
-            log.warning("seat not given back; it comes free by itself", key=key)
+            log.info("seat not taken for longer", key=lease.key)
+            return
+        if row is not None:
+            lease.until = row[0]
+
+    async def _leave(self, keeping: asyncio.Task[None], lease: _Lease) -> None:
+        """Raises nothing: it comes after an answer, which must not be lost for it."""
+        await keeping
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(_LEAVE_SEAT, [lease.key, lease.until])
+        except errors.OperationalError:
+            log.warning("seat not given back; it comes free by itself", key=lease.key)
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A seat that is ours until a time, by the server's clock."""
+
+    key: str
+    until: datetime
+    over: asyncio.Event  # the call has ended
 
 
 class Limiter:

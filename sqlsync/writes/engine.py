@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypeVar
@@ -45,6 +46,7 @@ from sqlsync.writes.settlement import Settlement
 from sqlsync.writes.tasks import stop
 from sqlsync.writes.transitions import State
 from sqlsync.writes.values import encode, storable
+from sqlsync.writes.words import prefix
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -186,13 +188,15 @@ class WriteEngine:
         """After the client's transaction ended: closes its writes, or takes them back.
 
         Returns what a person should know: what could not be undone. Where the transaction is
-        not over in a few seconds, recovery settles it.
+        not over in a few seconds, recovery settles it. Raises DatabaseUnavailable: then too.
         """
-        return await asyncio.shield(self._start(self._settle(transaction, xid)))
+        with _journal_away():
+            return await asyncio.shield(self._start(self._settle(transaction, xid)))
 
     async def undo(self, entries: Collection[UUID]) -> list[str]:
-        """Takes writes back whose markers ROLLBACK TO took away. Returns as `settle`."""
-        return await asyncio.shield(self._start(self._undo(entries)))
+        """Takes writes back whose markers ROLLBACK TO took away. Returns and raises as `settle`."""
+        with _journal_away():
+            return await asyncio.shield(self._start(self._undo(entries)))
 
     # -- one statement ---------------------------------------------------------------------
 
@@ -209,7 +213,9 @@ class WriteEngine:
         self._busy.update(ids)
         try:
             try:
-                await self._journal.plan([work.entry for work in progress.works])
+                entries = [work.entry for work in progress.works]
+                if await self._journal.plan(entries):
+                    await self._wait_settled(provider, entries, request, cancel)
             except (errors.Error, PoolTimeout) as error:
                 raise DatabaseUnavailable(
                     f"The journal of writes cannot be written, so nothing was sent: {error}"
@@ -221,6 +227,33 @@ class WriteEngine:
             self._busy.difference_update(ids)
             if not live.has_written:
                 self._live.pop(request.transaction, None)
+
+    async def _wait_settled(
+        self,
+        provider: Provider,
+        entries: Sequence[Entry],
+        request: WriteRequest,
+        cancel: CancelToken,
+    ) -> None:
+        """Lets an earlier write of the same records be undone before they are written again.
+
+        Else this one would be built on what never was committed, and the undo would find the
+        record changed and give up. Raises StaleVersion where it takes too long, Cancelled.
+        """
+        pause = self._patience.first_look
+        give_up = asyncio.get_running_loop().time() + self._patience.settling
+        try:
+            while await self._journal.unsettled(entries):
+                _refuse_late(request, cancel)
+                if asyncio.get_running_loop().time() > give_up:
+                    catalog, entry = provider.catalog, entries[0]
+                    about = prefix(catalog, catalog.by_table[entry.table], entry.record_id)
+                    raise StaleVersion(f"{about}: an earlier write of it is not settled yet")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._patience.first_pause)
+        except SqlsyncError:
+            await self._journal.move([entry.id for entry in entries], State.DROPPED)
+            raise
 
     async def _draft(
         self, provider: Provider, plan: WritePlan, request: WriteRequest, live: _Live
@@ -366,12 +399,12 @@ class WriteEngine:
 
     async def _settle(self, transaction: UUID, xid: str | None) -> list[str]:
         live = self._live.get(transaction)
-        if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
-            self._live.pop(transaction, None)
-            return []
-        undone = await self._settlement.close(transaction)
-        self._live.pop(transaction, None)
-        return undone.notices
+        try:
+            if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
+                return []
+            return (await self._settlement.close(transaction)).notices
+        finally:
+            self._live.pop(transaction, None)  # what is left open is recovery's
 
     async def _undo(self, entries: Collection[UUID]) -> list[str]:
         found = await self._journal.entries(entries)
@@ -407,6 +440,15 @@ def _connector(pool: EnginePool) -> Callable[[], Awaitable[EngineConnection]]:
     if not isinstance(url, str):
         raise TypeError("the pool's address is not fixed: give `connect`")
     return lambda: connect_engine(url, application_name="sqlsync writes")
+
+
+@contextmanager
+def _journal_away() -> Iterator[None]:
+    """What was to be done stands in the journal, and recovery does it."""
+    try:
+        yield
+    except (errors.Error, PoolTimeout) as error:
+        raise DatabaseUnavailable(f"The journal of writes cannot be reached: {error}") from error
 
 
 def _refuse_late(request: WriteRequest, cancel: CancelToken) -> None:

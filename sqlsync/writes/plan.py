@@ -151,6 +151,7 @@ class _Planner:
         steps: list[PlannedStep] = []
         inactive: list[Step] = []
         for group in self._groups():
+            self._check_children(group)
             if group.own is None or group.own.operation == "update":
                 planned = self._update(group)
             elif group.own.operation == "insert":
@@ -191,13 +192,20 @@ class _Planner:
             if child is None:
                 group.own = change
             else:
-                self._check_child(child, change, str(record_id))
                 group.children.setdefault(child.table, []).append(change)
         return list(groups.values())
 
-    def _check_child(self, child: ChildSpec, change: Change, parent_id: str) -> None:
-        place = self._place(None if is_provisional(parent_id) else parent_id, child.table)
-        check_child_writable(place, child)
+    def _check_children(self, group: _Group) -> None:
+        parent_id = None if is_provisional(group.record_id) else group.record_id
+        for table, changes in group.children.items():
+            child, place = self._spec.child_by_table[table], self._place(parent_id, table)
+            check_child_writable(place, child)
+            if group.own is None:  # a record that takes no update says so, whatever the row
+                check_operation(place, "update")
+            for change in changes:
+                self._check_child(place, child, change)
+
+    def _check_child(self, place: Place, child: ChildSpec, change: Change) -> None:
         new, old = change.new, change.old
         if change.operation == "delete":
             return

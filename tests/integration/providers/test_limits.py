@@ -9,7 +9,7 @@ import pytest
 
 from sqlsync.database import EnginePool
 from sqlsync.errors import RateLimited
-from sqlsync.providers.limits import Budget, Limiter, Limits, Rate
+from sqlsync.providers.limits import Budget, Limiter, Limits, Rate, Seats
 
 from .conftest import until
 
@@ -168,12 +168,27 @@ async def test_seats_are_counted_over_all_processes_and_the_last_is_for_writes(
 async def test_a_seat_of_a_process_that_died_comes_free_by_itself(pool: EnginePool) -> None:
     limits = Limits(pool, "dead", SHARED, read_wait_seconds=0.2, write_wait_seconds=0.2)
     async with limits.slot(writes=True), limits.slot(writes=True), limits.slot(writes=True):
-        async with pool.connection() as connection:  # as if three minutes had passed
+        async with pool.connection() as connection:  # as if its lease had run out
             await connection.execute(
                 "update sqlsync.rate set tat = clock_timestamp() where key like 'dead:seat:%'"
             )
         async with limits.slot(writes=True):
             pass
+
+
+async def test_a_seat_is_kept_for_as_long_as_the_call_takes(
+    pool: EnginePool, other_pool: EnginePool
+) -> None:
+    here, there = (
+        Seats(p, "long", 1, title="Xero", lease_seconds=1.0, renewed_seconds=0.1)
+        for p in (pool, other_pool)
+    )
+    async with here.seat(writes=True, max_wait_seconds=1):
+        with pytest.raises(RateLimited):  # twice as long as one lease
+            async with there.seat(writes=True, max_wait_seconds=2):
+                pass
+    async with there.seat(writes=True, max_wait_seconds=0.5):
+        pass
 
 
 async def test_what_is_left_of_the_day_is_left_to_writes(

@@ -253,6 +253,31 @@ SCRIPTS: dict[str, tuple[list[bytes], int | None]] = {
          Q("fetch c"), run("update vendor set phone = $1 where current of c", "9") + S,
          Q("fetch c"), Q("commit")], 1,
     ),
+    # names that mean something else than they seem to
+    "execute of what was never parsed": (
+        [E("none") + P(INSERT + " returning id", "w") + S, Q("execute w ('Dell', '1')"),
+         run("execute w ('Dell', '1')") + S, Q("select 1; execute w ('Dell', '1')")], 0,
+    ),
+    "execute of a prepared prepare": (
+        [P("prepare w as " + RETURNING, "w") + S, Q("execute w"), run("execute w") + S], 0,
+    ),
+    "executed in another encoding": (
+        [P("update vendor set phone = '\u20ac' where id = '1'", "w") + S,
+         Q("set client_encoding = latin1"), Q("set client_encoding = utf8"), Q("execute w")], 1,
+    ),
+    "portal of a failed write, sent ahead": (
+        [Q("begin read only"), P(BY_ID) + B("9", "1", portal="q") + E("q") + S + E("q") + S,
+         Q("rollback")], 0,
+    ),
+    "name taken, sent ahead behind an error": (
+        [P("begin", "a") + B(name="a") + E() + S, E("none") + S + P("commit", "a") + S,
+         Q("rollback")], 0,
+    ),
+    "back to a savepoint, then a write": (
+        [Q("begin"), Q("savepoint s"), run(BROKEN) + S, run("rollback to s") + run(BY_ID, "9", "1")
+         + S, Q("savepoint s"), run(BROKEN) + S, P("rollback to s", "r") + P(BY_ID, "w") + S,
+         B(name="r") + E() + B("8", "1", name="w") + E() + S, Q("commit")], 1,
+    ),
     "lock table behind a write": ([run(BY_ID, "9", "1") + run("lock table plain") + S], 1),
 }  # fmt: skip
 
@@ -282,6 +307,17 @@ def test_a_write_sent_after_the_segment_has_failed_is_dropped(twins: Twins) -> N
     native, proxied = answers
     assert proxied == native
     assert len(twins.writer.calls) == 1
+
+
+def test_an_execute_that_runs_an_execute_of_a_write_is_refused(twins: Twins) -> None:
+    with Client(twins.proxied) as client:
+        client.ask(P(BY_ID, "w") + P("execute w ('9', '1')", "x") + S)
+        for flight in (Q("execute x"), run("execute x") + S):
+            assert [m[1]["C"] for m in client.ask(flight) if m[0] == "E"] == ["55000"]
+        assert client.ask(B("9", "1", name="w") + E() + S)[-2:] == [
+            ("C", b"UPDATE 1\0"),
+            ("Z", b"I"),
+        ]
 
 
 def test_a_portal_bound_ahead_outlives_the_segment_before_it(twins: Twins) -> None:

@@ -92,10 +92,10 @@ READY = message(b"Z", b"I")
 def refusal() -> list[bytes]:
     """What Postgres says, flight by flight, while a TRUNCATE of a mirrored table is refused."""
     described = [*[CLOSED] * 3, PARSED, NO_PARAMETERS, message(b"n", b""), CLOSED]
-    row = [b"f", b"off", b"notice", b"0", b"0", b"0", b"", b"7", b"me", b"books", b"vendor", b"[]"]
+    row = [b"f", b"off", b"notice", b"0", b"0", b"0", b"", b"7", b"me", b"books", b"vendor"]
     asked = [CLOSED, CLOSED, PARSED, NO_PARAMETERS]
     asked += [message(b"T", b"\0\x01" + NONCE + b"\0" + bytes(18)), BOUND]
-    asked += [wire.data_row(list(row)), message(b"C", b"SELECT 1\0"), CLOSED, CLOSED]
+    asked += [wire.data_row([*row, b"[]", b"t"]), message(b"C", b"SELECT 1\0"), CLOSED, CLOSED]
     raised = [CLOSED, CLOSED, PARSED, BOUND, error_response("ERROR", "0A000", "refused")]
     return [b"".join(said) for said in (described, asked, raised, [READY], [CLOSED] * 5)]
 

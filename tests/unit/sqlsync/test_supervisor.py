@@ -91,4 +91,4 @@ async def test_a_child_that_ends_before_it_was_ready_ends_everything(tmp_path: P
 
 
 def test_pauses_grow_to_a_limit() -> None:
-    assert [pause_before_restart(n) for n in (1, 2, 3, 20)] == [0.5, 1.0, 2.0, 30.0]
+    assert [pause_before_restart(n) for n in (1, 2, 3, 20)] == [0.5, 1.0, 2.0, 10.0]

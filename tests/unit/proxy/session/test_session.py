@@ -52,8 +52,8 @@ def facts(proven: bytes = b"t", read_only: bytes = b"off", name: bytes = b"vendo
     return [
         b"3\0\0\0\x04", b"3\0\0\0\x04", b"1\0\0\0\x04", message(b"t", b"\0\0"),
         message(b"T", b"\0\x01" + NONCE + b"\0" + bytes(18)), b"2\0\0\0\x04",
-        wire.data_row([*row, b"books", name, b'["id", "notes"]']), message(b"C", b"SELECT 1\0"),
-        b"3\0\0\0\x04", b"3\0\0\0\x04",
+        wire.data_row([*row, b"books", name, b'["id", "notes"]', b"t"]),
+        message(b"C", b"SELECT 1\0"), b"3\0\0\0\x04", b"3\0\0\0\x04",
     ]  # fmt: skip
 
 
