@@ -227,6 +227,7 @@ class ClientSide(asyncio.Protocol):
         assert session is not None
         session.segment_block = None
         session.segment_unknown = self._frontend.executed
+        session.segment_open = True
         self._frontend.executed = False
         self._unread = False
         self._in = Splitter(bounded=True)

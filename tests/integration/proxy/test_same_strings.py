@@ -30,6 +30,7 @@ STRINGS: list[tuple[str, int | None]] = [
     (f"begin read only; {W1}; commit", 0),
     (f"begin isolation level serializable; {W1}; show transaction_isolation; commit", 1),
     (f"{W1}; begin; begin; {W2}; commit", 2),
+    (f"{W1}; begin isolation level serializable; {W2}; commit", 1),
     (f"{W1}; commit; {W2}", 2),
     (f"{W1}; rollback; {W2}", 2),
     (f"{W1}; commit; {W2}; select 1/0", 2),
