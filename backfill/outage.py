@@ -19,6 +19,13 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 # What the driver, the pool and we ourselves say where nobody answers, or a session was cut off.
 AWAY = (errors.OperationalError, errors.InterfaceError, PoolTimeout, DatabaseUnavailable)
+# By the driver's classes these are of the same kind, but Postgres is there: two of us met.
+COLLISIONS = (
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.SerializationFailure,
+)
 
 
 class Outage:
@@ -31,15 +38,20 @@ class Outage:
         self._pause = FIRST_PAUSE_SECONDS
 
     def met(self, error: BaseException) -> bool:
-        """Takes note of an error. True where it is the outage's, and so has been told enough."""
+        """Takes note of an error. True where it is the outage's, and so has been told enough.
+
+        A collision is no outage and no mistake either: what met it tries again.
+        """
+        if isinstance(error, COLLISIONS):
+            log.info("Postgres let another go first: %s", _words(error))
+            return True
         if not isinstance(error, AWAY):
             return False
         now = self._clock()
         if self._since is None:
             self._since, self._told_next, self._pause = now, now, FIRST_PAUSE_SECONDS
         if now >= self._told_next:
-            words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            log.error("Postgres is away for %.0f s: %s", now - self._since, words)
+            log.error("Postgres is away for %.0f s: %s", now - self._since, _words(error))
             self._told_next = now + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         return True
@@ -49,3 +61,7 @@ class Outage:
         if self._since is not None:
             log.info("Postgres is back after %.0f s", self._clock() - self._since)
             self._since = None
+
+
+def _words(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -26,7 +26,7 @@ from backfill.jobs import (
 )
 from backfill.leader import LEASE_SECONDS, Leader, announce, take_lead
 from backfill.options import Engine
-from backfill.outage import Outage
+from backfill.outage import AWAY, Outage
 from sqlsync.channels import INBOX_CHANNEL, POLL_CHANNEL, WORK_CHANNEL
 from sqlsync.database import EngineConnection, connect_engine, errors
 from sqlsync.errors import DatabaseUnavailable
@@ -48,8 +48,7 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
     """
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # ours catch all
-    # Each failed attempt to connect, of each pool: the outage is told by Outage.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    logging.getLogger("procrastinate.utils").addFilter(_is_news)
     options = engine.options
     app = job_app(engine.url, connections=4)
     async with app.open_async():
@@ -69,6 +68,12 @@ async def run_worker(engine: Engine, *, on_ready: Callable[[], None] | None = No
                 group.create_task(_run(duty))
             if on_ready is not None:
                 on_ready()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what a queue's own listener met because Postgres went away: Outage tells that."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not isinstance(error.__cause__ or error, AWAY)
 
 
 async def _run(duty: Awaitable[None]) -> None:

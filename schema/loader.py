@@ -40,7 +40,7 @@ _KINDS = ("transaction", "name_list", "singleton", "other")
 _FEEDS = ("cdc", "query", "modified_since", "whole", "none")
 _EXTRA = (
     *("void", "deep_link", "delete_notice", "inactive_suffix", "inactive_suffix_column"),
-    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list"),
+    *("provider_made_rows", "wrapper", "wrapped", "key", "read", "list", "feed"),
     # Xero
     *("collection", "get", "create", "update", "delete", "list_calls", "created_by"),
     *("delete_status", "status_member", "status_flow", "when_paid", "only_for"),
@@ -55,6 +55,7 @@ _EXTRA = (
     ),
     *("scope", "bulk", "unitdp", "summarize_errors", "idempotency_key", "files", "history"),
     *("required_when", "one_of", "also_get_by", "match_by", "lifecycle", "deep_link_bill"),
+    "affects",  # "invoice:Payments": a write whose record has Payments changes invoices too
 )
 _RESERVED_CHILD = ("id", "position")
 _VERSIONS = ("sync_token", "updated_at")  # the first of these columns tells which is newer

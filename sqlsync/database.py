@@ -22,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlsync.errors import ConfigError, DatabaseUnavailable
 
 __all__ = [
+    "RECONNECT_SECONDS",
     "AsyncConnection",
     "AsyncConnectionPool",
     "AsyncCursor",
@@ -56,6 +57,9 @@ EnginePool: TypeAlias = AsyncConnectionPool[EngineConnection]
 ENGINE_ROLE = "sqlsync_engine"
 OLDEST_SERVER = 15
 CONNECT_SECONDS = 10
+# A pool tries a lost connection again after 1, 2, 4 … 64 seconds and so would still wait when
+# the server is long back. After so many it gives it up, and whoever asks next tries at once.
+RECONNECT_SECONDS = 2.0
 
 
 def connect(
@@ -113,6 +117,7 @@ def engine_pool(
         configure=become_engine,
         reset=None,
         check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=RECONNECT_SECONDS,
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_SECONDS,

@@ -29,7 +29,12 @@ SECRETS = frozenset(
     }
 )
 # Chatty about what we log ourselves, or about every request with its full address.
-_QUIET = ("httpx", "httpcore", "uvicorn.access", "apscheduler", "asyncio")
+_QUIET = {
+    **dict.fromkeys(
+        ("httpx", "httpcore", "uvicorn.access", "apscheduler", "asyncio"), logging.WARNING
+    ),
+    "psycopg.pool": logging.ERROR,  # each failed attempt, while those who wait tell the outage
+}
 
 
 def drop_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -78,8 +83,8 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -34,7 +34,10 @@ SUSPENDED = b"s\0\0\0\x04"
 
 def execute_script(session: SessionCore, message: bytes) -> Script | None:
     """The script that this Execute starts, or None where it just goes on."""
-    name, limit = wire.read_execute(message[5:])
+    try:
+        name, limit = wire.read_execute(message[5:])
+    except ValueError:
+        return None  # upstream says what is wrong with it
     portal = session.portals.get(name)
     if portal is None:
         return None

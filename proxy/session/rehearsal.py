@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -21,10 +20,10 @@ from proxy.session.facts import ByName, Facts
 from proxy.session.runs import own, result, run
 from proxy.statements.model import Relation, Write
 from proxy.statements.returning import Returning, printed
+from schema.values import decode
 from sqlsync.errors import Unsupported
 from sqlsync.writes.model import Change
 
-DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 TICKETED = wire.typed(wire.BYTEA_OID, wire.BYTEA_OID)
 
@@ -112,7 +111,7 @@ def rehearse(session: SessionCore, held: Held, facts: Facts, returning: Returnin
     yield from result(session)
     yield from result(session)
     payload, xid = wire.columns_of(captured.rows[0])
-    schema, changes = _changes(DECODE(payload or b"[]"))
+    schema, changes = _changes(decode(payload or b"[]"))
     return Rehearsed(ran, changes, schema, xid.decode() if xid else None)
 
 
@@ -232,7 +231,7 @@ def lock_rows(
         TICKETED,
     )
     (column,) = wire.columns_of(found.rows[0])
-    return dict(zip(order, DECODE(column or b"[]"), strict=True))
+    return dict(zip(order, decode(column or b"[]"), strict=True))
 
 
 def _relation(session: SessionCore, rehearsed: Rehearsed, change: Change) -> Relation:

@@ -131,9 +131,13 @@ class Session(SessionCore):
         try:
             yield from self.drained()
             # Nothing can be asked in a failed block: as if we had known that it has failed.
-            taken = not self.in_failed_block and (yield from is_taken(self, what, name))
-            if not self.segment_open:  # our question must not count as its first statement
-                yield from synced(self)
+            # And a portal may have ended with the segment before.
+            known = name in (self.portals if what == b"P" else self.statements)
+            taken = False
+            if known and not self.in_failed_block:
+                taken = yield from is_taken(self, what, name)
+                if not self.segment_open:  # our question must not count as its first statement
+                    yield from synced(self)
         except SegmentFailed:
             return
         if not taken and what == b"S":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from sqlsync.cli.options import ConfigOption, child_environment, start
 from sqlsync.cli.progress import follow_backfill
 from sqlsync.cli.standing import (
     ConnectionStanding,
+    ReportsStanding,
     find_connection,
     read_standing,
 )
@@ -68,6 +70,10 @@ def _show(console: Console, standing: ConnectionStanding) -> None:
             item.error or "",
         )
     console.print(table)
+    if standing.reports != ReportsStanding(0, 0, 0):
+        counts = asdict(standing.reports).items()
+        print(f"  reports: {', '.join(f'{n} {what}' for what, n in counts if n)}", end="; ")
+        print(f"more: sqlsync report {row.name}")
     for write in standing.open_writes:
         record = write.record_id or "(new)"
         print(f"  write {write.id}: {write.kind} {write.table_name} {record} is {write.state}")

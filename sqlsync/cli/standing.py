@@ -53,9 +53,19 @@ class OpenWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportsStanding:
+    """How many runs of reports are stored, wait to be computed, or could not be computed."""
+
+    stored: int
+    waiting: int
+    failing: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionStanding:
     connection: ConnectionRow
     objects: list[ObjectStanding]
+    reports: ReportsStanding
     open_writes: list[OpenWrite]
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +73,7 @@ class ConnectionStanding:
         return {
             **asdict(self.connection),
             "objects": [_plain(asdict(item)) for item in self.objects],
+            "reports": asdict(self.reports),
             "open_writes": [_plain(asdict(write)) for write in self.open_writes],
         }
 
@@ -70,7 +81,12 @@ class ConnectionStanding:
 def read_standing(database: Connection[TupleRow]) -> list[ConnectionStanding]:
     """All connections. Raises ConfigError where the database is not set up."""
     return [
-        ConnectionStanding(row, read_objects(database, row), _open_writes(database, row))
+        ConnectionStanding(
+            row,
+            read_objects(database, row),
+            count_reports(database, row),
+            _open_writes(database, row),
+        )
         for row in list_connections(database)
     ]
 
@@ -120,6 +136,21 @@ def read_objects(database: Connection[TupleRow], row: ConnectionRow) -> list[Obj
             return cursor.execute(query).fetchall()
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return []
+
+
+def count_reports(database: Connection[TupleRow], row: ConnectionRow) -> ReportsStanding:
+    """Zeros before the tables are made. One that fails may still have an earlier run stored."""
+    query = sql.SQL(
+        "select count(*) filter (where fetched_at is not null),"
+        " count(*) filter (where state in ('pending', 'refreshing') and fetched_at is null"
+        "  and (scheduled or requested_at is not null)),"
+        " count(*) filter (where state = 'error') from {}._sync_report"
+    ).format(sql.Identifier(row.schema_name))
+    try:
+        counts = database.execute(query).fetchone()
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        counts = None
+    return ReportsStanding(*(counts or (0, 0, 0)))
 
 
 def count_open_writes(database: Connection[TupleRow], row: ConnectionRow) -> int:

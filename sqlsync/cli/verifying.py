@@ -45,7 +45,8 @@ def verify(
     """Reads a company whole and compares it with its tables, to the field.
 
     Exit code 0: equal. 1: differences were found (with --repair they are repaired). Records
-    changed after the last poll are told as "behind" and are no differences.
+    changed after the last poll are told as "behind" and are no differences. Reports are not
+    compared: the provider computes them anew each time (sqlsync report N REPORT).
     """
     settings = start(config)
     with databases.open_database(settings, prepare_embedded=True) as url, _bars() as show:
@@ -58,6 +59,8 @@ def verify(
         print(json.dumps(document, indent=2))
     else:
         _print(reports)
+        if not object_name:
+            print("reports are not compared; to have one computed anew: sqlsync report N REPORT")
         print("equal" if equal else "differences were found")
     return 0 if equal else 1
 

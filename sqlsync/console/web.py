@@ -1,7 +1,7 @@
 """The HTTP door: webhooks from providers, consents, health and metrics.
 
 A delivery is verified over its raw bytes, stored, and answered; following it is the worker's.
-Nothing of an unverified body is stored or looked at.
+Nothing of an unverified body is stored or read; whether it is empty is all that is looked at.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT = 1_000_000  # bytes; deliveries are some kilobytes
 HEALTH_SECONDS = 2.0
+# Xero's "intent to receive": deliveries without events, some signed wrongly on purpose.
+_WITHOUT_EVENTS = re.compile(rb'"events"\s*:\s*\[\s*\]')
 
 # (raw body, headers) -> whether the provider signed exactly these bytes
 Verifier = Callable[[bytes, Mapping[str, str]], bool]
@@ -127,6 +130,7 @@ class _Door:
     def __init__(self, web: Web) -> None:
         self._web = web
         self._metrics = WebMetrics()
+        self._probed: set[str] = set()  # providers that were seen to try us
 
     async def webhook(self, request: Request) -> Response:
         """200 where the signature is right and 401 where it is wrong, both with an empty body
@@ -141,7 +145,7 @@ class _Door:
             return PlainTextResponse("the body is too large\n", status_code=413)
         if not verifier(body, request.headers):
             self._metrics.delivery(provider, "refused")
-            log.warning("A webhook for %s with a wrong signature was refused", provider)
+            self._note_refusal(provider, body)
             return Response(status_code=401)
         try:
             stored = await self._store(provider, body)
@@ -152,6 +156,13 @@ class _Door:
             return PlainTextResponse("try again\n", status_code=503)
         self._metrics.delivery(provider, "stored" if stored else "repeated")
         return Response()
+
+    def _note_refusal(self, provider: str, body: bytes) -> None:
+        if _WITHOUT_EVENTS.search(body) is None:
+            log.warning("A webhook for %s with a wrong signature was refused", provider)
+        elif provider not in self._probed:
+            self._probed.add(provider)
+            log.info("%s tried whether wrong signatures are refused: they are", provider)
 
     async def _store(self, provider: str, body: bytes) -> bool:
         """False where the same delivery is there already; one given up is taken up again."""

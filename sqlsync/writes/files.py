@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
-from schema.model import ObjectSpec
-from sqlsync.database import EnginePool
-from sqlsync.errors import ConfigError, NotFound
+from schema.model import ChildSpec, ObjectSpec
+from sqlsync.database import EnginePool, PoolTimeout, errors, sql
+from sqlsync.errors import ConfigError, DatabaseUnavailable, NotFound
 from sqlsync.providers.base import File, Provider, Record
 from sqlsync.writes.directory import Providers
 from sqlsync.writes.payload import Payload
-from sqlsync.writes.values import decode
+from sqlsync.writes.values import decode, encode
 
 # How the members are called at one provider or the other.
+_ENTITY_ID, _ENTITY_TYPE = ("EntityRef", "value"), ("EntityRef", "type")
 _NAME, _KIND, _SIZE = ("FileName",), ("ContentType", "MimeType"), ("Size", "ContentLength")
 
 
@@ -72,35 +74,51 @@ class RecordFiles:
         return cls(pool, provider, schema_name, spec, record_id)
 
     async def listed(self) -> list[FileInfo]:
-        """As the mirror knows them; of a provider that can be asked, as it says."""
-        files = self._provider.files
-        if "entity_id" not in {f.column for c in files.spec.children for f in c.fields}:
-            return [FileInfo.of(r) for r in await files.of(self._spec, self._id)]
-        [child] = files.spec.children
-        statement = (
-            f'select f.id, f.raw::text from "{self._schema_name}"."{files.spec.table}" f'
-            f' where exists (select from "{self._schema_name}"."{child.table}" r'
-            f" where r.{child.parent_column} = f.id and r.entity_id = %s"
-            " and lower(r.entity_type) = %s) order by f.id"
-        )
+        """As the mirror knows them; of a provider that can be asked, as it says.
+
+        Raises ConfigError where the mirror is to say, and its table is switched off.
+        """
+        references = self._references()
+        if references is None:
+            return [FileInfo.of(r) for r in await self._provider.files.of(self._spec, self._id)]
+        table = self._provider.files.spec.table
+        if await self._is_off():
+            raise ConfigError(
+                f"{table} is switched off, so nobody knows which files there are.",
+                hint=f"sqlsync objects NAME --enable {table}; or give the file's name",
+            )
+        # From the record itself: the table of its references may be switched off.
+        statement = sql.SQL("select id, raw::text from {} where raw @> %s::jsonb order by id")
+        like = encode(_nested(references.path, [_nested(_ENTITY_ID, self._id)])).decode()
         async with self._pool.connection() as session:
             found = await session.execute(
-                statement.encode(), [self._id, self._spec.api_name.lower()]
+                statement.format(sql.Identifier(self._schema_name, table)), [like]
             )
             rows = await found.fetchall()
-        return [FileInfo.of(Record(files.spec.table, r[0], r[1].encode())) for r in rows]
+        records = (Record(table, row[0], row[1].encode()) for row in rows)
+        return [FileInfo.of(r) for r in records if self._hangs_here(r, references)]
 
     async def upload(self, file: File, *, note: str | None, public: bool) -> FileInfo:
-        """Hangs a file on the record and mirrors what is told of it. Raises as Files.upload."""
+        """Hangs a file on the record and mirrors what is told of it. Raises as Files.upload,
+        and DatabaseUnavailable where the file is there and only the mirror lacks it."""
         record = await self._provider.files.upload(
             self._spec, self._id, file, key=str(uuid4()), note=note, public=public
         )
-        await self._mirror(record)
+        try:
+            await self._mirror(record)
+        except (errors.Error, PoolTimeout) as error:
+            spec = self._provider.files.spec
+            raise DatabaseUnavailable(
+                f"The file is at {self._provider.catalog.title} as {spec.title} `{record.id}`,"
+                f" but {self._schema_name}.{spec.table} could not take it: {error}",
+                hint="Do not send it again: the next poll or reading brings it.",
+            ) from error
         return FileInfo.of(record)
 
     async def download(self, name: str | None) -> File:
         """The file of that name or id, or the only one. Raises NotFound, ConfigError."""
-        files = await self.listed()
+        known = name is None or self._references() is None or not await self._is_off()
+        files = await self.listed() if known else []
         found = [f for f in files if name is None or name in (f.name, f.id)]
         if not found and name is not None:
             found = [
@@ -115,13 +133,44 @@ class RecordFiles:
         return await self._provider.files.download(found[0].record)
 
     async def _mirror(self, record: Record) -> None:
+        if await self._is_off():
+            return
         spec = self._provider.files.spec
         text = Payload(self._schema_name, upserts=[(spec, record.raw)]).to_json().decode()
-        async with self._pool.connection() as session, session.transaction():
-            off = await session.execute(
-                "select 1 from sqlsync.off o join sqlsync.connection c on c.id = o.connection_id"
-                " where c.schema_name = %s and o.table_name = %s and o.column_name is null",
-                [self._schema_name, spec.table],
+        async with self._pool.connection() as session:
+            await session.execute("select sqlsync.apply_rows(%s::jsonb)", [text])
+
+    async def _is_off(self) -> bool:
+        async with self._pool.connection() as session:
+            found = await session.execute(
+                "select sqlsync.off_in(%s, %s) is not null",
+                [self._schema_name, self._provider.files.spec.table],
             )
-            if await off.fetchone() is None:
-                await session.execute("select sqlsync.apply_rows(%s::jsonb)", [text])
+            row = await found.fetchone()
+        return row is not None and bool(row[0])
+
+    def _references(self) -> ChildSpec | None:
+        """Where a file's record names the records it hangs on. None: only the provider knows."""
+        for child in self._provider.files.spec.children:
+            if _ENTITY_ID in {field.path for field in child.fields}:
+                return child
+        return None
+
+    def _hangs_here(self, record: Record, references: ChildSpec) -> bool:
+        """Ids are unique within an object only. Its name varies in letter case."""
+        wanted = self._id, self._spec.api_name.lower()
+        found = _at(decode(record.raw), references.path) or ()
+        return wanted in {(_at(r, _ENTITY_ID), str(_at(r, _ENTITY_TYPE)).lower()) for r in found}
+
+
+def _nested(path: Sequence[str], value: object) -> Any:
+    """{"A": {"B": value}} for the path A, B."""
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+def _at(record: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        record = record.get(name) if isinstance(record, dict) else None
+    return record

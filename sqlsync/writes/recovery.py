@@ -69,11 +69,15 @@ class Recovery:
 
     async def run(self) -> None:
         """Passes, until it is cancelled."""
+        said = ""
         while True:
             try:
                 await self.once()
+                said = ""
             except (SqlsyncError, errors.Error, PoolTimeout, OSError) as error:
-                _log.warning("open writes were not looked at: %s", error)
+                if str(error) != said:  # once for each reason: it is tried every few seconds
+                    said = str(error)
+                    _log.warning("open writes were not looked at: %s", error)
             await asyncio.sleep(self._patience.recovery)
 
     async def once(self) -> None:

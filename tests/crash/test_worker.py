@@ -26,8 +26,8 @@ def asked_twice(w: World) -> dict[str, int]:
     return {page: times for page, times in pages.items() if times > 1}
 
 
-async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(migrated_url: str) -> None:
-    async with world(migrated_url, customers=50, invoices=6_000) as w:
+async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=50, invoices=6_000) as w:
         async with worker_process(w) as first:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             await first.kill()
@@ -40,9 +40,9 @@ async def test_a_backfill_goes_on_behind_its_last_page_after_kill_9(migrated_url
         assert await w.value(INVOICES) == len(await w.books_of("invoice"))
 
 
-async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(migrated_url: str) -> None:
+async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(quickbooks_url: str) -> None:
     brisk = {"heartbeat_seconds": 0.3, "stalled_after_seconds": 1.5}
-    async with world(migrated_url, customers=50, invoices=5_000) as w:
+    async with world(quickbooks_url, customers=50, invoices=5_000) as w:
         async with worker_process(w, **brisk) as sleeper:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             sleeper.send(signal.SIGSTOP)
@@ -56,8 +56,8 @@ async def test_a_worker_that_was_given_up_and_wakes_writes_nothing(migrated_url:
         assert sum(times - 1 for times in asked_twice(w).values()) <= 2
 
 
-async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(migrated_url: str) -> None:
-    async with world(migrated_url, customers=50, invoices=6_000) as w:
+async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=50, invoices=6_000) as w:
         async with worker_process(w) as worker:
             await w.until(f"select ({INVOICES}) >= 1990", seconds=40)
             worker.send(signal.SIGTERM)
@@ -69,10 +69,15 @@ async def test_a_worker_told_to_stop_ends_its_page_and_leaves_the_rest(migrated_
         await w.assert_same(["invoice"])
 
 
-async def test_a_worker_stopped_in_the_middle_of_a_page_holds_nobody_up(migrated_url: str) -> None:
+async def test_a_worker_stopped_in_the_middle_of_a_page_holds_nobody_up(
+    quickbooks_url: str,
+) -> None:
     """Its COPY waits for more and no time limit counts; it holds the row of its job, which each
     worker that begins must touch before it takes any job, that of the reaper too."""
-    async with world(migrated_url, customers=3, invoices=3) as w, await connect_engine(w.url) as it:
+    async with (
+        world(quickbooks_url, customers=3, invoices=3) as w,
+        await connect_engine(w.url) as it,
+    ):
         worker_id = await w.value(
             f"insert into {JOBS_SCHEMA}.procrastinate_workers (last_heartbeat)"
             " values (now() - interval '1 hour') returning id"

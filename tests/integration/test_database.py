@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
 from sqlsync.database import (
+    PoolTimeout,
     connect,
     connect_engine,
+    conninfo_to_dict,
     engine_pool,
     ensure_database,
     make_conninfo,
@@ -60,6 +63,38 @@ async def test_a_pool_survives_a_server_that_closed_its_connection(migrated_url:
             other.execute("select pg_terminate_backend(%s, 5000)", [pid])
         async with pool.connection() as connection:
             assert connection.info.backend_pid != pid
+
+
+async def test_a_pool_is_back_as_soon_as_the_server_is(migrated_url: str) -> None:
+    """Behind an address that refuses for a while, as a server does that is started anew."""
+    port = int(conninfo_to_dict(migrated_url)["port"])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()[1]
+    server = await asyncio.start_server(accept, "127.0.0.1", address)
+    async with engine_pool(make_conninfo(migrated_url, port=address), max_size=1) as pool:
+        async with pool.connection() as connection:
+            server.close()
+            with connect(migrated_url) as admin:
+                admin.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
+        away_until = asyncio.get_running_loop().time() + 3.5
+        while asyncio.get_running_loop().time() < away_until:
+            with pytest.raises(PoolTimeout):
+                await pool.getconn(timeout=0.3)
+        server = await asyncio.start_server(accept, "127.0.0.1", address)
+        async with pool.connection(timeout=2.5) as connection:
+            await connection.execute("select 1")
+    server.close()
 
 
 async def test_an_ordinary_member_of_the_role_becomes_the_engine_too(

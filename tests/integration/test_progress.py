@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from integration.proxy.accepting import install_books
 
 from sqlsync.cli.progress import follow_backfill
 from sqlsync.cli.standing import find_connection
@@ -17,30 +16,28 @@ def follow(url: str) -> dict[str, int]:
 
 
 def test_an_object_the_plan_lacks_is_named_and_does_not_fail_the_rest(
-    migrated_url: str, capfd: pytest.CaptureFixture[str]
+    quickbooks_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    install_books(migrated_url)
-    with connect(migrated_url) as database:
+    with connect(quickbooks_url) as database:
         database.execute("set role sqlsync_engine")
-        database.execute("update books._sync_cdc set state = 'live', rows_done = 3")
+        database.execute("update quickbooks._sync_cdc set state = 'live', rows_done = 3")
         database.execute(
-            "update books._sync_cdc set state = 'error', error = 'not in this plan',"
+            "update quickbooks._sync_cdc set state = 'error', error = 'not in this plan',"
             " next_run_at = now() + interval '1 hour' where object = 'item'"
         )
-    found = follow(migrated_url)
+    found = follow(quickbooks_url)
     assert found["customer"] == 3
     assert "item" not in found
     assert "not read: item: not in this plan" in capfd.readouterr().err
 
 
-def test_an_object_in_passing_trouble_ends_the_command_with_its_error(migrated_url: str) -> None:
-    install_books(migrated_url)
-    with connect(migrated_url) as database:
+def test_an_object_in_passing_trouble_ends_the_command_with_its_error(quickbooks_url: str) -> None:
+    with connect(quickbooks_url) as database:
         database.execute("set role sqlsync_engine")
-        database.execute("update books._sync_cdc set state = 'live'")
+        database.execute("update quickbooks._sync_cdc set state = 'live'")
         database.execute(
-            "update books._sync_cdc set state = 'error', error = 'service down',"
+            "update quickbooks._sync_cdc set state = 'error', error = 'service down',"
             " next_run_at = now() + interval '4 seconds' where object = 'item'"
         )
     with pytest.raises(SqlsyncError, match="item: service down"):
-        follow(migrated_url)
+        follow(quickbooks_url)

@@ -182,9 +182,9 @@ _ONCE = ("company_currency", "journal_code", "budget")  # few of a kind may be t
 
 
 @pytest.mark.timeout(400)
-async def test_quickbooks(migrated_url: str) -> None:
+async def test_quickbooks(quickbooks_url: str) -> None:
     async with (
-        sync_world.world(migrated_url, customers=6, invoices=8) as w,
+        sync_world.world(quickbooks_url, customers=6, invoices=8) as w,
         sync_world.working(w) as worker,
         sync_world.receiving(w),
     ):
@@ -195,8 +195,8 @@ async def test_quickbooks(migrated_url: str) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_xero(migrated_url: str) -> None:
-    async with xero_world.world(migrated_url, customers=4, invoices=8) as w:
+async def test_xero(xero_url: str) -> None:
+    async with xero_world.world(xero_url, customers=4, invoices=8) as w:
         scene = XeroScene(w, Refs(w.sim))
         async with xero_world.working(w), xero_world.receiving(w):
             await w.settled()

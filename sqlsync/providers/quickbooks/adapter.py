@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -64,6 +65,8 @@ CDC_HORIZON = timedelta(days=30)
 _HORIZON_MARGIN = timedelta(minutes=10)  # our clock and theirs differ
 _QUERY_PAGES = 10  # of changes, before a new backfill is the better way
 _IDS_AT_ONCE = 300
+# Codes by which the feed says that it does not know an object. HistoryTooOld is told apart.
+_NOT_FED = ("500", "2000", "4000", "4001")
 READ_ATTEMPTS = 5
 WRITE_ATTEMPTS = 3
 # Codes that say "no such id": unknown or deleted, and not even an id.
@@ -100,6 +103,7 @@ class QuickBooksProvider:
         self._clock = clock
         self._company = requests.Company(api_url, realm_id)
         self._page_size = page_size
+        self._not_fed: set[str] = set()  # tables that the change feed turned out not to know
 
     @property
     def files(self) -> Files:
@@ -140,7 +144,10 @@ class QuickBooksProvider:
         return Page(responses.list_rows(envelope, spec), None, envelope.at)
 
     async def _entitlements(self, spec: ObjectSpec) -> Page:
-        response = await self._exchange(requests.entitlements(self._company))
+        first, second = requests.entitlements(self._company)
+        response = await self._exchange(first)
+        if response.status == 404:
+            response = await self._exchange(second)
         record = shapes.entitlements(response.body) if response.status == 200 else None
         if record is None:
             envelope = responses.read_answer(response, About(spec))
@@ -203,11 +210,17 @@ class QuickBooksProvider:
     async def changes(self, specs: Sequence[ObjectSpec], since: datetime) -> Changes:
         if since < self._clock.now() - CDC_HORIZON + _HORIZON_MARGIN:
             raise _too_old(since)
-        followed = [spec for spec in specs if spec.change_feed == "cdc"]
-        asked = [spec for spec in specs if spec.change_feed == "query"]
+        followed = [s for s in specs if s.change_feed == "cdc" and s.table not in self._not_fed]
+        asked = [s for s in specs if s.change_feed == "query" or s.table in self._not_fed]
+        # Where the feed may pass over an object in silence, its records are asked for by time;
+        # its deletions are the feed's, if it tells of them.
+        asked += [s for s in followed if s.extra.get("feed") == "unverified"]
+        by_time = {s.table for s in asked}
         parts: list[Changes] = []
         if followed:
-            parts += await self._followed(followed, since)
+            for part in await self._followed(followed, since):
+                records = [record for record in part.records if record.table not in by_time]
+                parts.append(replace(part, records=records))
         for spec in asked:
             parts.append(await self._asked(spec, since))
         if not parts:
@@ -222,8 +235,20 @@ class QuickBooksProvider:
         )
 
     async def _followed(self, specs: Sequence[ObjectSpec], since: datetime) -> list[Changes]:
-        """By the change feed; a full answer is asked again, one object at a time."""
-        answer = await self._cdc(specs, since)
+        """By the change feed; a full answer is asked again, one object at a time.
+
+        Raises ProviderRefusal where it refuses several, one of which it may not know. Which
+        objects it knows is not documented for all; one that it refuses is asked for by time,
+        from then on. Its deletions show when its history is read again.
+        """
+        try:
+            answer = await self._cdc(specs, since)
+        except ProviderRefusal as refused:
+            if len(specs) > 1 or refused.code not in _NOT_FED or not specs[0].can("query"):
+                raise
+            found = await self._asked(specs[0], since)
+            self._not_fed.add(specs[0].table)
+            return [found]
         if answer.total < CDC_LIMIT:
             return [await self._sorted(spec, answer.of(spec), answer.at) for spec in specs]
         if len(specs) > 1:

@@ -127,7 +127,7 @@ def _updated(step: Step, base: Json, fields: Json) -> Json:
                 table=spec.table,
             )
         body = {**_required(base, spec), **_writable(base, spec), **merged}
-        body = {name: value for name, value in body.items() if not _is_nothing(value)}
+        body = _without_nothing(body)
     elif spec.can("sparse_update"):
         body = {**_required(base, spec), **_emptied(merged)}
     else:
@@ -196,23 +196,32 @@ def _merged(base: Any, change: Any) -> Any:
 def _writable(base: Json, spec: ObjectSpec) -> Json:
     """The base without what only the service writes and without what it masks."""
     never = {f.path for f in spec.fields if f.writable is Writable.NEVER}
-    return {
-        name: _without_paths(value, (name,), never)
-        for name, value in base.items()
-        if name not in _SERVER_MEMBERS and name not in MASKED and (name,) not in never
-    }
+    return _without_paths(
+        {
+            name: value
+            for name, value in base.items()
+            if name not in _SERVER_MEMBERS and name not in MASKED
+        },
+        (),
+        never,
+    )
 
 
-def _without_paths(value: Any, at: tuple[str, ...], never: set[tuple[str, ...]]) -> Any:
+def _without_paths(members: Json, at: tuple[str, ...], never: set[tuple[str, ...]]) -> Json:
     # Read-only and yet worth sending: an address' own Id says which address is meant, and the
-    # label of a reference need not be looked up again.
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _without_paths(member, (*at, name), never)
-        for name, member in value.items()
-        if name in ("Id", "name") or (*at, name) not in never
-    }
+    # label of a reference need not be looked up again. But what nothing else is left of goes:
+    # an empty reference is no reference that QuickBooks knows.
+    kept: Json = {}
+    for name, member in members.items():
+        path = (*at, name)
+        if path in never and (not at or name not in ("Id", "name")):
+            continue
+        if isinstance(member, dict) and member:
+            member = _without_paths(member, path, never)
+            if not member or ("name" in member and (*path, "value") in never):
+                continue
+        kept[name] = member
+    return kept
 
 
 def _cleared(fields: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -257,6 +266,14 @@ def _is_nothing(value: Any) -> bool:
             return True
         return bool(value) and all(_is_nothing(member) for member in value.values())
     return value is None
+
+
+def _without_nothing(members: Json) -> Json:
+    return {
+        name: _without_nothing(value) if isinstance(value, dict) else value
+        for name, value in members.items()
+        if not _is_nothing(value)
+    }
 
 
 def _without_nulls(fields: Mapping[str, Any]) -> Json:

@@ -141,18 +141,20 @@ def whole_list(company: Company, spec: ObjectSpec) -> HttpRequest:
     )
 
 
-def entitlements(company: Company) -> HttpRequest:
+def entitlements(company: Company) -> tuple[HttpRequest, HttpRequest]:
     """What the company's plan allows: an address of its own, and XML.
 
-    The reference shows `/entitlements/v3/…`, older pages this one; neither is verified.
+    Older pages show the first address, the reference the second; neither is verified, so the
+    second is asked where the first is not known.
     """
     realm = quote(company.realm_id, safe="")
-    return HttpRequest(
-        "GET",
-        f"{company.api_url}/manage/entitlements/v3/{realm}",
-        (),
-        {"accept": "application/xml"},
+    first, second = (
+        HttpRequest(
+            "GET", f"{company.api_url}/{path}/v3/{realm}", (), {"accept": "application/xml"}
+        )
+        for path in ("manage/entitlements", "entitlements")
     )
+    return first, second
 
 
 def cdc(company: Company, specs: Iterable[ObjectSpec], since: datetime) -> HttpRequest:

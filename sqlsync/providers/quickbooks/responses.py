@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from schema.model import ObjectSpec
+from schema.values import holdable
 from sqlsync.errors import (
     NeedsReauth,
     NotPermitted,
@@ -172,12 +173,12 @@ def list_rows(envelope: Envelope, spec: ObjectSpec) -> list[bytes]:
 
 
 def query_count(envelope: Envelope) -> int:
-    """The number a `count(*)` gives. Raises ProviderFault."""
+    """The number a `count(*)` gives, however it is spelled (29, 29.0). Raises ProviderFault."""
     answer = _object(envelope.members.get("QueryResponse"), "QueryResponse")
     raw = answer.get("totalCount")
     try:
-        return msgspec.json.decode(raw or b"", type=int)
-    except msgspec.DecodeError as error:
+        return int(msgspec.json.decode(raw or b"", type=float))
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise ProviderFault("[QuickBooks] The answer to a count holds no count.") from error
 
 
@@ -261,6 +262,11 @@ def upload_answer(envelope: Envelope, about: About) -> Record | Tombstone | Prov
 def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    # One text cut inside a character must not keep the thousand records beside it away.
+    try:
+        return _raw_object.decode(holdable(bytes(body)))
     except (msgspec.DecodeError, RecursionError):
         return None
 

@@ -17,8 +17,8 @@ CATALOG = load_catalog("quickbooks")
 CHANGES = f"select table_name, record_id, operation, noticed_by from {SCHEMA}._sync_change"
 
 
-async def test_every_object_has_rows_and_a_standing_of_its_own(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_every_object_has_rows_and_a_standing_of_its_own(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         await w.assert_same()
         for spec in CATALOG.objects:
@@ -31,9 +31,9 @@ async def test_every_object_has_rows_and_a_standing_of_its_own(migrated_url: str
 
 
 async def test_polling_brings_changes_of_objects_with_a_feed_and_with_a_query(
-    migrated_url: str,
+    quickbooks_url: str,
 ) -> None:
-    async with world(migrated_url) as w, working(w):
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         rate = min(await w.books_of("exchange_rate"))
         code, day = rate.split(":")
@@ -60,9 +60,9 @@ async def test_polling_brings_changes_of_objects_with_a_feed_and_with_a_query(
         await w.assert_same(["exchange_rate", "time_activity", "recurring_transaction"])
 
 
-async def test_what_no_feed_reports_is_noticed_by_reading_again(migrated_url: str) -> None:
+async def test_what_no_feed_reports_is_noticed_by_reading_again(quickbooks_url: str) -> None:
     async with (
-        world(migrated_url) as w,
+        world(quickbooks_url) as w,
         working(w, rereading=Rereading(often=timedelta(seconds=2))),
     ):
         await w.live()
@@ -73,9 +73,9 @@ async def test_what_no_feed_reports_is_noticed_by_reading_again(migrated_url: st
         assert ("time_activity", time, "delete", "sweep") in await w.rows(CHANGES)
 
 
-async def test_an_object_the_plan_lacks_says_so_and_the_others_go_on(migrated_url: str) -> None:
+async def test_an_object_the_plan_lacks_says_so_and_the_others_go_on(quickbooks_url: str) -> None:
     async with (
-        world(migrated_url, features_missing=("Class", "JournalCode")) as w,
+        world(quickbooks_url, features_missing=("Class", "JournalCode")) as w,
         working(w),
     ):
         await w.live()
@@ -93,8 +93,8 @@ async def test_an_object_the_plan_lacks_says_so_and_the_others_go_on(migrated_ur
         )
 
 
-async def test_a_plan_that_shrinks_stops_one_object_only(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_a_plan_that_shrinks_stops_one_object_only(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         await w.control("options", features_missing=["Class"])
         customer = min(await w.books_of("customer"), key=int)

@@ -17,10 +17,10 @@ from sync_world import KEY, SCHEMA, hands, world
 
 
 async def test_a_leader_stopped_while_it_looks_for_work_does_not_complain(
-    migrated_url: str, caplog: pytest.LogCaptureFixture
+    quickbooks_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
-        world(migrated_url, customers=1, invoices=1) as w,
+        world(quickbooks_url, customers=1, invoices=1) as w,
         hands(w.url, w.api_url, KEY) as engine,
         job_app(w.url).open_async() as app,
     ):

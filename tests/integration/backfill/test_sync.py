@@ -19,8 +19,8 @@ from sync_world import SCHEMA, World, receiving, working, world
 CHANGES = f"select table_name, record_id, operation, noticed_by from {SCHEMA}._sync_change"
 
 
-async def test_a_backfill_equals_the_books_field_by_field(migrated_url: str) -> None:
-    async with world(migrated_url, customers=30, invoices=150) as w, working(w):
+async def test_a_backfill_equals_the_books_field_by_field(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=30, invoices=150) as w, working(w):
         await w.live()
         await w.assert_same()
         assert await w.rows(CHANGES) == []
@@ -29,8 +29,8 @@ async def test_a_backfill_equals_the_books_field_by_field(migrated_url: str) -> 
         assert standing.rows_done == standing.rows_total
 
 
-async def test_a_change_made_while_the_history_is_read_is_caught_up(migrated_url: str) -> None:
-    async with world(migrated_url, customers=30, invoices=150) as w:
+async def test_a_change_made_while_the_history_is_read_is_caught_up(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=30, invoices=150) as w:
         customer = min((await w.books_of("customer")), key=int)
         await w.control("trouble", kind="slow", seconds=0.7, match={"entity": "invoice"}, times=4)
         async with working(w):
@@ -43,7 +43,7 @@ async def test_a_change_made_while_the_history_is_read_is_caught_up(migrated_url
             await w.assert_same(["customer"])
 
 
-async def test_a_history_asked_for_while_a_page_commits_is_read_anew(migrated_url: str) -> None:
+async def test_a_history_asked_for_while_a_page_commits_is_read_anew(quickbooks_url: str) -> None:
     """The page and the request want the same two rows, the request first."""
     waiting = (
         "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
@@ -53,20 +53,20 @@ async def test_a_history_asked_for_while_a_page_commits_is_read_anew(migrated_ur
         "(select 'sqlsync worker job ' || id from sqlsync_jobs.procrastinate_jobs"
         " where args ->> 'table' = 'customer' and status = 'doing')"
     )
-    async with world(migrated_url) as w:
+    async with world(quickbooks_url) as w:
         await w.session.execute("reset role")  # to see what the others wait for
         await w.control("trouble", kind="slow", seconds=0.7, match={"entity": "customer"}, times=3)
         async with working(w):
             await w.until(
                 f"select state = 'backfilling' from {SCHEMA}._sync_cdc where object = 'customer'"
             )
-            async with await connect_engine(migrated_url) as holder:
+            async with await connect_engine(quickbooks_url) as holder:
                 async with holder.transaction():
                     await holder.execute(
                         f"select from {SCHEMA}._sync_cdc where object = 'customer'"
                         " for update".encode()
                     )
-                    asking = asyncio.create_task(_request(migrated_url))
+                    asking = asyncio.create_task(_request(quickbooks_url))
                     await w.until(waiting.format("'asking'"))
                     await w.until(waiting.format(job))
                 assert "customer" in await asking
@@ -84,8 +84,8 @@ async def _request(url: str) -> list[str]:
         return await request_backfill(session, "books")
 
 
-async def test_without_webhooks_polling_converges(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_without_webhooks_polling_converges(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         await make_changes(w)
         await request_poll(w.session, w.connection_id)
@@ -93,8 +93,8 @@ async def test_without_webhooks_polling_converges(migrated_url: str) -> None:
         assert {row[3] for row in await w.rows(CHANGES)} == {"poll"}
 
 
-async def test_a_webhook_shows_in_the_table_within_two_seconds(migrated_url: str) -> None:
-    async with world(migrated_url) as w, receiving(w), working(w):
+async def test_a_webhook_shows_in_the_table_within_two_seconds(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, receiving(w), working(w):
         await w.live()
         customer = min((await w.books_of("customer")), key=int)
         await w.change("customer", "update", Id=customer, Notes="by webhook")
@@ -112,10 +112,10 @@ async def test_a_webhook_shows_in_the_table_within_two_seconds(migrated_url: str
 @pytest.mark.parametrize("mischief", ["duplicate", "reverse", "drop", "wrong_signature"])
 @pytest.mark.parametrize("webhook_format", ["cloudevents", "classic"])
 async def test_webhooks_twice_out_of_order_lost_or_forged_converge(
-    migrated_url: str, mischief: str, webhook_format: str
+    quickbooks_url: str, mischief: str, webhook_format: str
 ) -> None:
     async with (
-        world(migrated_url, webhook_format=webhook_format) as w,
+        world(quickbooks_url, webhook_format=webhook_format) as w,
         receiving(w),
         working(w),
     ):
@@ -127,8 +127,8 @@ async def test_webhooks_twice_out_of_order_lost_or_forged_converge(
         await converged(w)
 
 
-async def test_a_deleted_transaction_leaves_and_its_last_image_stays(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_a_deleted_transaction_leaves_and_its_last_image_stays(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         invoice = max((await w.books_of("invoice")), key=int)
         await w.change("invoice", "delete", Id=invoice)
@@ -141,8 +141,8 @@ async def test_a_deleted_transaction_leaves_and_its_last_image_stays(migrated_ur
         await w.assert_same(["invoice"])
 
 
-async def test_a_name_reported_as_deleted_stays_as_inactive(migrated_url: str) -> None:
-    async with world(migrated_url, cdc_inactive="tombstone") as w, working(w):
+async def test_a_name_reported_as_deleted_stays_as_inactive(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, cdc_inactive="tombstone") as w, working(w):
         await w.live()
         vendor = await w.value(f"select id from {SCHEMA}.vendor where balance = 0 limit 1")
         await w.change("vendor", "deactivate", Id=vendor)
@@ -150,8 +150,8 @@ async def test_a_name_reported_as_deleted_stays_as_inactive(migrated_url: str) -
         await w.until(f"select not active from {SCHEMA}.vendor where id = '{vendor}'")
 
 
-async def test_a_new_reading_sweeps_what_no_feed_reported(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_a_new_reading_sweeps_what_no_feed_reported(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         await w.session.execute(
             f"insert into {SCHEMA}.invoice (id, sync_token, raw)"
@@ -163,8 +163,8 @@ async def test_a_new_reading_sweeps_what_no_feed_reported(migrated_url: str) -> 
         await w.assert_same(["invoice"])
 
 
-async def test_a_watermark_older_than_the_feed_leads_to_a_new_reading(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_a_watermark_older_than_the_feed_leads_to_a_new_reading(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         before = await w.value("select max(number) from sqlsync.reading")
         await w.session.execute(
@@ -177,8 +177,8 @@ async def test_a_watermark_older_than_the_feed_leads_to_a_new_reading(migrated_u
         await w.assert_same(["customer"])
 
 
-async def test_a_locked_row_is_brought_once_its_client_is_done(migrated_url: str) -> None:
-    async with world(migrated_url) as w, working(w):
+async def test_a_locked_row_is_brought_once_its_client_is_done(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         customer = min((await w.books_of("customer")), key=int)
         async with await connect_engine(w.url) as client, client.transaction():
@@ -192,8 +192,8 @@ async def test_a_locked_row_is_brought_once_its_client_is_done(migrated_url: str
         await w.until("select not exists (select from sqlsync.refetch)")
 
 
-async def test_an_error_of_one_object_is_shown_and_the_others_go_on(migrated_url: str) -> None:
-    async with world(migrated_url) as w:
+async def test_an_error_of_one_object_is_shown_and_the_others_go_on(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w:
         await w.control(
             "trouble", kind="malformed", match={"entity": "vendor", "operation": "query"}, times=8
         )
@@ -212,15 +212,17 @@ async def test_an_error_of_one_object_is_shown_and_the_others_go_on(migrated_url
             await w.assert_same(["vendor"])
 
 
-async def test_a_revoked_grant_stops_its_connection_and_says_why(migrated_url: str) -> None:
-    async with world(migrated_url) as w:
+async def test_a_revoked_grant_stops_its_connection_and_says_why(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w:
         await w.control("tokens", expire=True, revoke=True)
         async with working(w):
             await w.until("select state = 'needs_reauth' from sqlsync.connection")
             assert await w.value("select state_reason from sqlsync.connection")
 
 
-async def test_deliveries_of_unknown_companies_and_nonsense_are_harmless(migrated_url: str) -> None:
+async def test_deliveries_of_unknown_companies_and_nonsense_are_harmless(
+    quickbooks_url: str,
+) -> None:
     bodies = [
         (
             b'{"eventNotifications":[{"realmId":"1","dataChangeEvent":{"entities":'
@@ -229,7 +231,7 @@ async def test_deliveries_of_unknown_companies_and_nonsense_are_harmless(migrate
         b"not json",
         b'{"eventNotifications":7}',
     ]
-    async with world(migrated_url) as w, working(w):
+    async with world(quickbooks_url) as w, working(w):
         await w.live()
         for n, body in enumerate(bodies):
             await w.session.execute(
@@ -244,27 +246,27 @@ async def test_deliveries_of_unknown_companies_and_nonsense_are_harmless(migrate
         ]
 
 
-async def test_two_workers_share_the_work_and_one_leads(migrated_url: str) -> None:
-    async with world(migrated_url, customers=30, invoices=150) as w, working(w), working(w):
+async def test_two_workers_share_the_work_and_one_leads(quickbooks_url: str) -> None:
+    async with world(quickbooks_url, customers=30, invoices=150) as w, working(w), working(w):
         await w.live()
         await w.assert_same()
         asked = w.pages_asked()
         assert len(asked) == len(set(asked))
 
 
-async def test_a_request_for_what_is_not_there_is_refused(migrated_url: str) -> None:
-    async with world(migrated_url) as w:
+async def test_a_request_for_what_is_not_there_is_refused(quickbooks_url: str) -> None:
+    async with world(quickbooks_url) as w:
         with pytest.raises(ConfigError, match="no connection"):
             await request_backfill(w.session, "nobody")
         with pytest.raises(ConfigError, match="no object"):
             await request_backfill(w.session, "books", "nothing")
 
 
-async def test_a_quiet_company_is_polled_without_being_asked(migrated_url: str) -> None:
+async def test_a_quiet_company_is_polled_without_being_asked(quickbooks_url: str) -> None:
     from backfill.schedule import Pace
 
     pace = Pace(steps=((timedelta(0), timedelta(seconds=0.5)),))
-    async with world(migrated_url) as w, working(w, pace=pace):
+    async with world(quickbooks_url) as w, working(w, pace=pace):
         await w.live()
         await make_changes(w)
         await converged(w)

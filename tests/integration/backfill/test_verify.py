@@ -71,12 +71,12 @@ async def damage(w: World, *statements: str) -> None:
 
 @pytest.mark.timeout(240)
 async def test_every_kind_of_damage_is_named_and_repaired(
-    migrated_url: str,
+    quickbooks_url: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with world(migrated_url, customers=8, invoices=14) as w:
+    async with world(quickbooks_url, customers=8, invoices=14) as w:
         await only(w, "customer", "invoice", "item", "vendor")
         async with working(w):
             await w.live(seconds=90)
@@ -164,10 +164,10 @@ async def test_every_kind_of_damage_is_named_and_repaired(
         assert logged == [("delete", "verify", 1), ("insert", "verify", 1), ("update", "verify", 6)]
 
 
-async def test_changes_that_race_with_it_are_no_differences(migrated_url: str) -> None:
+async def test_changes_that_race_with_it_are_no_differences(quickbooks_url: str) -> None:
     """Books that change all the time, and a worker that follows: never a fault."""
     random = Random(7)
-    async with world(migrated_url, customers=6, invoices=12) as w, working(w):
+    async with world(quickbooks_url, customers=6, invoices=12) as w, working(w):
         await only(w, "customer", "invoice")
         await w.live(seconds=90)
         customers = sorted(await w.books_of("customer"), key=int)
@@ -194,9 +194,9 @@ async def test_changes_that_race_with_it_are_no_differences(migrated_url: str) -
 
 
 async def test_what_was_not_polled_yet_is_behind_and_what_is_off_is_not_compared(
-    migrated_url: str,
+    quickbooks_url: str,
 ) -> None:
-    async with world(migrated_url, customers=6, invoices=6) as w:
+    async with world(quickbooks_url, customers=6, invoices=6) as w:
         await only(w, "customer", "invoice", "item", "term", "vendor")
         async with working(w):
             await w.live(seconds=90)

@@ -116,6 +116,22 @@ async def test_a_wrong_signature_is_refused_and_nothing_is_stored(
     assert 'outcome="refused",provider="quickbooks"} 1.0' in metrics
 
 
+async def test_a_provider_that_tries_us_is_noted_once_and_a_forgery_each_time(
+    migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = b'{"events": [],"firstEventSequence": 0,"lastEventSequence": 0, "entropy": "QQAX"}'
+    with caplog.at_level("INFO", "sqlsync.console.web"):
+        async with served(migrated_url) as client:
+            for body in (empty, b'{"events":[{}]}', empty, b'{"events":[{}]}'):
+                headers = {SIGNATURE_HEADER: "AAAA"}
+                answer = await client.post("/webhooks/quickbooks", content=body, headers=headers)
+                assert answer.status_code == 401
+    told = [(r.levelname, r.message) for r in caplog.records if r.name == "sqlsync.console.web"]
+    refused = ("WARNING", "A webhook for quickbooks with a wrong signature was refused")
+    tried = ("INFO", "quickbooks tried whether wrong signatures are refused: they are")
+    assert told == [tried, refused, refused]
+
+
 async def test_a_body_that_is_too_large_is_refused_declared_or_not(migrated_url: str) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(BODY_LIMIT // 50_000 + 2):

@@ -388,6 +388,65 @@ async def test_a_full_feed_is_split_by_object_and_one_that_is_still_full_is_inco
     ]
 
 
+async def test_an_object_that_the_feed_refuses_is_asked_for_by_time_from_then_on(
+    world: World,
+) -> None:
+    def answer(seen: Seen) -> Reply:
+        if "query" in seen.query:
+            return ok(QueryResponse={"Budget": [customer("4")]})
+        if "Budget" in seen.query["entities"]:
+            return fault("2000", detail="Object Name: Budget")
+        return ok(CDCResponse=[{"QueryResponse": [{"Customer": [customer("1")]}]}])
+
+    world.service.will(answer)
+    specs = [world.catalog.by_table["budget"], world.catalog.by_table["customer"]]
+    since = NOW - timedelta(hours=1)
+    with pytest.raises(ProviderRefusal):  # of several it does not say which
+        await world.provider.changes(specs, since)
+    alone = await world.provider.changes(specs[:1], since)
+    assert [record.id for record in alone.records] == ["4"]
+    world.service.calls.clear()
+    both = await world.provider.changes(specs, since)
+    assert [(record.table, record.id) for record in both.records] == [
+        ("customer", "1"),
+        ("budget", "4"),
+    ]
+    assert [call.query.get("entities") for call in world.service.calls] == ["Customer", None]
+
+
+async def test_recurring_transactions_are_asked_for_beside_the_feed(world: World) -> None:
+    def answer(seen: Seen) -> Reply:
+        wrapped = [{"Invoice": customer("7")}]
+        if "query" in seen.query:
+            return ok(QueryResponse={"RecurringTransaction": wrapped})
+        gone = {"Id": "8", "status": "Deleted", "domain": "QBO"}
+        rows = [*wrapped, gone] if told else []
+        return ok(CDCResponse=[{"QueryResponse": [{"RecurringTransaction": rows}]}])
+
+    world.service.will(answer)
+    spec = world.catalog.by_table["recurring_transaction"]
+    for told in (False, True):
+        changes = await world.provider.changes([spec], NOW - timedelta(hours=1))
+        assert [record.id for record in changes.records] == ["7"]
+        assert [tombstone.id for tombstone in changes.tombstones] == ["8"] * told
+
+
+async def test_the_plan_is_asked_for_at_its_other_address_where_the_first_is_not_known(
+    world: World,
+) -> None:
+    plan = b"<EntitlementsResponse><PlanName>Plus</PlanName></EntitlementsResponse>"
+
+    def answer(seen: Seen) -> Reply:
+        if seen.path.startswith("/manage/"):
+            return Reply(b"<html>no</html>", 404)
+        return Reply(plan)
+
+    world.service.will(answer)
+    page = await world.provider.fetch_page(world.catalog.by_table["entitlements"], None)
+    assert json.loads(page.items[0])["PlanName"] == "Plus"
+    assert [call.path for call in world.service.calls][1] == "/entitlements/v3/9341"
+
+
 async def test_changes_too_long_ago_are_refused_without_a_call(world: World) -> None:
     spec = world.catalog.by_table["customer"]
     with pytest.raises(HistoryTooOld):
@@ -423,7 +482,8 @@ async def test_pages_go_on_over_a_deletion_made_meanwhile(world: World) -> None:
     assert found == [str(n) for n in range(1, 2501)]
 
 
-async def test_counting_and_the_clock(world: World) -> None:
-    world.service.will(ok(QueryResponse={"totalCount": 29}))
+@pytest.mark.parametrize("told", [29, 29.0])
+async def test_counting_and_the_clock(world: World, told: float) -> None:
+    world.service.will(ok(QueryResponse={"totalCount": told}))
     assert await world.provider.count(world.catalog.by_table["customer"]) == 29
     assert await world.provider.now() == datetime(2026, 3, 2, 17, 15, 42, 117000, UTC)

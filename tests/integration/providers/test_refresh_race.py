@@ -36,15 +36,19 @@ async def refreshes(w: World) -> int:
     return int(counts.get("token.refresh_token", 0))
 
 
-async def test_a_rotating_token_is_never_spent_twice_by_real_processes(migrated_url: str) -> None:
+async def test_a_rotating_token_is_never_spent_twice_by_real_processes(quickbooks_url: str) -> None:
     # A token that ends within the margin is refreshed before every call, and the old one is
     # refused at once: two who refresh from the same token would end the grant.
     async with world(
-        migrated_url, customers=10, invoices=20, access_token_seconds=60, rotation_overlap_seconds=0
+        quickbooks_url,
+        customers=10,
+        invoices=20,
+        access_token_seconds=60,
+        rotation_overlap_seconds=0,
     ) as w:
         environment = {
             **os.environ,
-            "SQLSYNC_DATABASE_URL": migrated_url,
+            "SQLSYNC_DATABASE_URL": quickbooks_url,
             "SQLSYNC_SECRET_KEY": KEY,
             "SQLSYNC_PROVIDERS__QUICKBOOKS__API_URL": w.api_url,
             "SQLSYNC_PROXY__LISTEN": "127.0.0.1:0",
@@ -54,13 +58,13 @@ async def test_a_rotating_token_is_never_spent_twice_by_real_processes(migrated_
             await w.until(f"select count(*) >= 3 from {SCHEMA}.customer")
             with background("proxy", child_command("proxy", None), environment) as proxy:
                 before = await refreshes(w)
-                await asyncio.to_thread(write_through, migrated_url, proxy.ready["proxy"])
+                await asyncio.to_thread(write_through, quickbooks_url, proxy.ready["proxy"])
                 assert await refreshes(w) > before + WRITES  # all of them needed tokens
             await w.live(seconds=60)
         assert await w.rows("select state, state_reason from sqlsync.connection") == [
             ("live", None)
         ]
-        with connect(migrated_url) as database:
+        with connect(quickbooks_url) as database:
             done = database.execute(
                 "select count(*) from sqlsync.journal where state = 'mirrored'"
             ).fetchone()

@@ -283,6 +283,10 @@ SCRIPTS: dict[str, tuple[list[bytes], int | None]] = {
          P("begin isolation level serializable", "a") + B(name="a") + E() + S,
          Q("show transaction_isolation"), run(BY_ID, "9", "1") + S, Q("commit")], 1,
     ),
+    "name of a portal that ended, sent ahead": (
+        [P(BY_ID) + B("9", "1", portal="p") + S + P("begin isolation level serializable")
+         + B(portal="p") + E("p") + S, Q("rollback")], 0,
+    ),
     "execute with too few arguments": (
         [P(RETURNING, "a") + S, Q("execute a"), run("execute a ('9')") + S, Q("select 1")], 0,
     ),

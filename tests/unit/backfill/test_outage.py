@@ -54,3 +54,13 @@ def test_what_is_no_outage_is_left_to_others() -> None:
     assert not Outage().met(ValueError("a mistake of ours"))
     assert errors.UniqueViolation not in AWAY
     assert not Outage().met(errors.UniqueViolation("twice"))
+
+
+def test_a_deadlock_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    with caplog.at_level(logging.INFO):
+        assert outage.met(errors.DeadlockDetected("deadlock detected"))
+        outage.over()
+    assert [record.message for record in caplog.records] == [
+        "Postgres let another go first: deadlock detected"
+    ]

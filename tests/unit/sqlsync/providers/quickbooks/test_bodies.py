@@ -153,6 +153,31 @@ def test_a_new_reference_does_not_keep_the_old_label(catalog: Catalog) -> None:
     assert body["CustomerRef"] == {"value": "60"}
 
 
+def test_no_empty_reference_is_sent(catalog: Catalog) -> None:
+    preferences = {
+        "Id": "1",
+        "SyncToken": "5",
+        "CurrencyPrefs": {
+            "MultiCurrencyEnabled": False,
+            "HomeCurrency": {"value": "USD", "name": "US"},
+        },
+        "SalesFormsPrefs": {"AllowDeposit": False, "DefaultTerms": {"value": "3"}},
+    }
+    body = update(catalog, "preferences", preferences, {"SalesFormsPrefs": {"AllowDeposit": True}})
+    assert "CurrencyPrefs" not in body
+    assert body["SalesFormsPrefs"] == {"AllowDeposit": True, "DefaultTerms": {"value": "3"}}
+    change = {"SalesFormsPrefs": {"DefaultTerms": {"value": None}}}
+    body = update(catalog, "preferences", preferences, change)
+    assert body["SalesFormsPrefs"] == {"AllowDeposit": False} and not body["sparse"]
+
+
+def test_a_reference_cleared_inside_an_object_leaves_no_label_behind(catalog: Catalog) -> None:
+    cash = {"AccountRef": {"value": "35", "name": "Checking"}, "Amount": 5}
+    base = {"Id": "9", "SyncToken": "0", "DepositToAccountRef": {"value": "4"}, "CashBack": cash}
+    body = update(catalog, "deposit", base, {"CashBack": {"AccountRef": {"value": None}}})
+    assert body["CashBack"] == {"Amount": 5}
+
+
 def test_create_leaves_out_what_is_null(catalog: Catalog) -> None:
     fields = {
         "CustomerRef": {"value": "58"},
