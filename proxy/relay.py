@@ -47,6 +47,7 @@ class ClientSide(asyncio.Protocol):
 
     __slots__ = (
         "_backend",
+        "_choked",
         "_client_gone",
         "_early",
         "_frontend",
@@ -91,6 +92,7 @@ class ClientSide(asyncio.Protocol):
         self._queued = 0  # bytes in it
         self._raw_left = 0  # bytes of a message that was being relayed when we began to look
         self._unread = False  # ready, and nobody looks: bytes go straight through
+        self._choked = False  # the client does not read, so upstream is not read either
         self._client_gone = False
         self._upstream_gone = False
         self._stopping = False
@@ -129,17 +131,22 @@ class ClientSide(asyncio.Protocol):
         self._registry.leave(self)
         if self._key is not None:
             self._registry.unregister(*self._key)
-        if self._stage is _Stage.RELAYING:
+        if self._choked and self.upstream is not None:
+            # It waits to send what nobody will read. Without us it would have failed to.
+            self.upstream.abort()
+        elif self._stage is _Stage.RELAYING:
             self._client_left()
         elif self.upstream is not None:
             self.upstream.close()
         self.transport = None
 
     def pause_writing(self) -> None:
+        self._choked = True
         if self.upstream is not None:
             self.upstream.pause_reading()
 
     def resume_writing(self) -> None:
+        self._choked = False
         if self.upstream is not None and not self.upstream.is_closing():
             self.upstream.resume_reading()
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,33 @@ def test_a_stop_tells_the_clients_and_closes_the_door(start_proxy: Any, postgres
         client.execute("select 1")
     with pytest.raises(psycopg.OperationalError, match="Connection refused"):
         psycopg.connect(**through(proxy, postgres_url))
+
+
+def test_a_client_that_left_without_reading_leaves_no_session_behind(
+    start_proxy: Any, postgres_url: str
+) -> None:
+    """Upstream waits to send what nobody takes, and would wait for ever."""
+    client = psycopg.connect(**through(start_proxy(), postgres_url))
+    pid = client.info.backend_pid
+    client.pgconn.send_query(b"select repeat('x', 1000) from generate_series(1, 100000)")
+    with psycopg.connect(postgres_url, autocommit=True) as direct:
+
+        def found(what: str) -> bool:
+            query = f"select count(*) = 1 from pg_stat_activity where pid = {pid} and {what}"
+            row = direct.execute(query.encode()).fetchone()
+            return row == (True,)
+
+        # Again and again: all that buffers take is taken.
+        wait_for(lambda: all(found("wait_event = 'ClientWrite'") for _ in range(1000)))
+        client.close()
+        wait_for(lambda: not found("true"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
 
 
 def test_tls_cannot_be_required_without_a_certificate(start_proxy: Any) -> None:
