@@ -57,6 +57,8 @@ class Filling:
             refused["DiscountLineDetail"] = "Discounts are switched off for this company."
         if not self.settings.allow_shipping:
             refused["SHIPPING_ITEM_ID"] = "Shipping is switched off for this company."
+        if not self.settings.allow_gratuity:
+            refused["GRATUITY_ITEM_ID"] = "Gratuities are switched off for this company."
         rules = rules_of(self.books, self.settings, purchase=purchase)
         return Pricing(rules, self.options.enforce_line_types, self._parts_of, refused)
 

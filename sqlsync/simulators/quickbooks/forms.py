@@ -152,10 +152,16 @@ def _text(field: FieldSpec, value: Any, element: str) -> str:
         raise faults.too_long(element, field.max_length, len(value))
     if field.enum and value and value not in field.enum:
         raise Fault("2170", f"Invalid Enumeration : {value}", element)
-    if field.path[-1] == "Address" and value and ("@" not in value or " " in value.strip()):
+    if field.path[-1] == "Address" and value and not all(map(is_mail, value.split(","))):
         detail = "Email Address does not conform to the syntax rules of RFC 822."
         raise Fault("2210", f"{detail} Supplied value:{value}", element)
     return value
+
+
+def is_mail(text: str) -> bool:
+    """One address of a list: somebody at a place, without a space inside."""
+    somebody, at, place = text.strip().rpartition("@")
+    return bool(somebody and at and place) and " " not in text.strip()
 
 
 def _number(value: Any, element: str) -> Decimal | int:
