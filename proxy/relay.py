@@ -20,6 +20,7 @@ from proxy.session.passage import Passage
 from proxy.working import ProxyContext
 
 HIGH_WATER = 256 * 1024  # bytes waiting to be written before the other side is not read
+DISCARDED_BYTES = 4 * 1024 * 1024  # more than Postgres itself could send to a client that is gone
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class ClientSide(Passage, asyncio.Protocol):
 
     __slots__ = (
         "_attention",
-        "_choked",
+        "_discarded",
         "_entry",
         "_key",
         "_registry",
@@ -52,12 +53,12 @@ class ClientSide(Passage, asyncio.Protocol):
         self.upstream_gone = False
         self.is_closed = False
         self.stopping = False
+        self._discarded = 0  # bytes for a client that is gone
         self._registry = registry
         self._tls = tls
         self._key: tuple[int, bytes] | None = None
         self._entry: Entry | None = Entry(self, tls=tls)  # until upstream is ready
         self._attention: Attention | None = None  # while a session looks
-        self._choked = False  # the client does not read, so upstream is not read either
 
     # -- the client's connection -----------------------------------------------------------
 
@@ -82,25 +83,28 @@ class ClientSide(Passage, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.client_gone = True
         self.unread = False
+        self._to_client = self._discard
         self._registry.leave(self)
         if self._key is not None:
             self._registry.unregister(*self._key)
-        if self._choked and self.upstream is not None:
-            # It waits to send what nobody will read. Without us it would have failed to.
-            self.upstream.abort()
-        elif self._is_relaying:
+        if self._is_relaying:
             self._client_left()
+            self.resume_writing()  # what is still to come is read, so that upstream can end
         elif self.upstream is not None:
             self.upstream.close()
         self.transport = None
 
+    def _discard(self, data: bytes) -> None:
+        """The client is gone. A long answer to nobody ends as natively: it cannot be sent."""
+        self._discarded += len(data)
+        if self._discarded > DISCARDED_BYTES and self.upstream is not None:
+            self.upstream.abort()
+
     def pause_writing(self) -> None:
-        self._choked = True
         if self.upstream is not None:
             self.upstream.pause_reading()
 
     def resume_writing(self) -> None:
-        self._choked = False
         if self.upstream is not None and not self.upstream.is_closing():
             self.upstream.resume_reading()
 
