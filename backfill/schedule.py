@@ -206,7 +206,8 @@ class Rereading:
     often: objects of which no feed tells at all, or not of deletions, where that is cheap.
     daily: those with a feed that passes over deletions; those that are off until somebody wants
     them; and those of at most `few` records, which cost few calls.
-    rarely: others with a feed by time of change, for what changes without a new one (balances).
+    rarely: others with a feed, for what changes without a word in it: balances, and the name of
+    a renamed customer in the documents that refer to it.
     """
 
     often: timedelta = timedelta(hours=6)
@@ -216,7 +217,7 @@ class Rereading:
 
 
 def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timedelta | None:
-    """None: never; its feed tells everything, or every poll reads it whole.
+    """None: never; every poll reads it whole, or its feed tells everything.
 
     rows: how many records of it there are.
     """
@@ -225,7 +226,7 @@ def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timede
     if spec.extra.get("sweep") == "yes":
         return rereading.daily
     if spec.change_feed == "cdc":
-        return None
+        return rereading.rarely if spec.kind == "transaction" else None
     if not spec.enabled:
         return rereading.daily
     if spec.change_feed != "modified_since":

@@ -85,11 +85,13 @@ def written(
 def test_texts_and_truths_are_quickbooks_own(
     house: House, writer: Any, some: Any, way: str, notes: str, taxable: bool
 ) -> None:
-    record_id = some("quickbooks.customer", "active")
-    shown = written(writer, "quickbooks.customer", record_id, way, notes=notes, taxable=taxable)
+    record_id, email = some("quickbooks.customer", "active"), f"ada{len(notes)}@mail.example"
+    columns = {"notes": notes, "taxable": taxable, "email": email}
+    shown = written(writer, "quickbooks.customer", record_id, way, **columns)
     held = house.quickbooks.record("Customer", record_id)
     assert held is not None
-    assert (held["Notes"], held["Taxable"]) == (notes, taxable) == shown
+    nested = held["PrimaryEmailAddr"]["Address"]
+    assert (held["Notes"], held["Taxable"], nested) == (notes, taxable, email) == shown
 
 
 @SOME

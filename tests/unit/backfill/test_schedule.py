@@ -130,6 +130,7 @@ def test_what_no_feed_reports_deletions_of_is_read_again_after_a_while() -> None
     ("provider", "table", "days"),
     [
         ("quickbooks", "customer", None),  # CDC tells of deletions too
+        ("quickbooks", "invoice", 7),  # not of a name in it that follows its customer's
         ("quickbooks", "recurring_transaction", 1),  # whether CDC tells of it is not documented
         ("quickbooks", "time_activity", 0.25),
         ("xero", "account", 1),  # deleted for good, and no feed says so
