@@ -58,12 +58,16 @@ def demo(
             directory.chmod(0o711)  # ours; Postgres runs as another user below it when we are root
         else:
             directory = state_dir
-        addresses = _start(stack, directory, config, check=check)
-        if check:
-            run_checks(addresses)
-            return
-        _print_invitation(addresses)
-        threading.Event().wait()
+        try:
+            addresses = _start(stack, directory, config, check=check)
+            if check:
+                run_checks(addresses)
+                return
+            _print_invitation(addresses)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            _say("ending")
+            raise
 
 
 def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: bool) -> DemoAddresses:
