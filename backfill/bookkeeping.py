@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backfill.connections import Connection
-from backfill.schedule import ObjectStanding, ObjectState
+from backfill.schedule import ObjectStanding, ObjectState, Written
 from schema.model import Catalog
 from sqlsync.channels import WORK_CHANNEL
 from sqlsync.database import EngineConnection, class_row, sql
@@ -171,6 +171,24 @@ async def poll_wanted_at(session: EngineConnection, connection: Connection) -> d
     return row[0] if row is not None else None
 
 
+async def written_lately(
+    session: EngineConnection, connection: Connection, tables: Collection[str]
+) -> list[Written]:
+    """The last write to each of these tables, of the last quarter of an hour."""
+    found = await session.execute(
+        "select j.table_name, max(j.updated_at), array_agg(distinct m.name) from sqlsync.journal j,"
+        " lateral (select e.key as name"
+        "   from jsonb_each(coalesce(j.before, '{}') || coalesce(j.answer, '{}')) e"
+        "   where e.value not in ('null', '[]', '\"\"')"
+        "   union all select jsonb_object_keys(j.fields)) m"
+        " where j.connection_id = %s and j.table_name = any(%s)"
+        " and j.created_at > clock_timestamp() - interval '15 minutes'"
+        " and j.state in ('mirrored', 'undone', 'parked') group by j.table_name",
+        [connection.id, list(tables)],
+    )
+    return [Written(row[0], row[1], frozenset(row[2])) for row in await found.fetchall()]
+
+
 async def note_error(
     session: EngineConnection,
     connection: Connection,
@@ -179,17 +197,20 @@ async def note_error(
     *,
     wait_seconds: float,
     state: ObjectState | None = ObjectState.ERROR,
-) -> None:
+) -> bool:
     """The object could not be read. It is tried again after `wait_seconds`.
 
-    state None: nothing is wrong with it, it only has to wait (the provider's limits).
+    state None: nothing is wrong with it, it only has to wait (the provider's limits). Returns
+    whether this is news: the same was not said of it before.
     """
-    await session.execute(
+    found = await session.execute(
         on_cdc(
             connection,
-            "update {cdc} set state = coalesce(%(state)s, state), error = %(message)s,"
+            "with before as (select error from {cdc} where object = %(object)s)"
+            " update {cdc} set state = coalesce(%(state)s, state), error = %(message)s,"
             " next_run_at = clock_timestamp() + %(wait)s * interval '1 second',"
-            " updated_at = clock_timestamp() where object = %(object)s and state <> 'paused'",
+            " updated_at = clock_timestamp() where object = %(object)s and state <> 'paused'"
+            " returning (select b.error is distinct from %(message)s from before b)",
         ),
         {
             "state": None if state is None else state.value,
@@ -198,6 +219,8 @@ async def note_error(
             "object": table,
         },
     )
+    row = await found.fetchone()
+    return row is None or bool(row[0])
 
 
 async def postpone(

@@ -23,7 +23,7 @@ from backfill.outage import AWAY
 from backfill.polling import poll_changes
 from backfill.reading import read_history
 from backfill.reports import compute_report, report_failed
-from backfill.schedule import retry_delay
+from backfill.schedule import refused_wait, retry_delay
 from sqlsync.channels import WORK_CHANNEL
 from sqlsync.database import RECONNECT_SECONDS, connect, errors, sql
 from sqlsync.errors import (
@@ -343,15 +343,19 @@ async def _failed(
     engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
 ) -> None:
     try:
-        wait = await _note_failure(engine, connection, table, error, owner)
+        wait, news = await _note_failure(engine, connection, table, error, owner)
     except Fenced:
         return  # the other worker goes on; this one's failure means nothing
-    log.error("%s.%s: %s Tried again in %.0f s.", connection.schema_name, table, error, wait)
+    # A refusal stays what it is: once in the log, and in `_sync_cdc` as long as it lasts.
+    level = logging.DEBUG if isinstance(error, ProviderRefusal) and not news else logging.ERROR
+    text = "%s.%s: %s Tried again in %.0f s."
+    log.log(level, text, connection.schema_name, table, error, wait)
 
 
 async def _note_failure(
     engine: Engine, connection: Connection, table: str, error: Exception, owner: Ownership
-) -> float:
+) -> tuple[float, bool]:
+    """Seconds until it is tried again, and whether the same was not said of it before."""
     async with engine.pool.connection() as session, session.transaction():
         await hold(session, owner)
         await lock_objects(session, connection, [table])
@@ -363,9 +367,9 @@ async def _note_failure(
         row = await found.fetchone()
         wait = retry_delay(row[0] if row else 1)
         if isinstance(error, ProviderRefusal):  # the plan lacks the feature, or a right does
-            wait = max(wait, REFUSED_WAIT_SECONDS)
-        await note_error(session, connection, table, str(error), wait_seconds=wait)
-    return wait
+            wait = max(wait, refused_wait(error, REFUSED_WAIT_SECONDS))
+        news = await note_error(session, connection, table, str(error), wait_seconds=wait)
+    return wait, news
 
 
 async def _poll_outcome(engine: Engine, connection: Connection, error: Exception | None) -> None:

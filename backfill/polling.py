@@ -22,12 +22,13 @@ from backfill.bookkeeping import (
     poll_wanted_at,
     postpone,
     want_history,
+    written_lately,
 )
 from backfill.connections import Connection
 from backfill.fence import Ownership, hold
 from backfill.options import Engine
 from backfill.refresh import refresh
-from backfill.schedule import Feed, feeds_due
+from backfill.schedule import Feed, affected, feeds_due, refused_wait
 from backfill.windows import (
     HistoryNeeded,
     Question,
@@ -61,8 +62,10 @@ async def poll_changes(
         rows = await object_rows(session, connection)
         now = await database_time(session)  # good enough for a horizon of weeks
         wanted = await poll_wanted_at(session, connection)
+        written = await written_lately(session, connection, _affecting(provider))
+    touched = affected(provider.catalog.objects, written)
     rows = [row for row in rows if _polled(row, provider, now)]
-    feeds = [_feed(row, provider, now, wanted) for row in rows]
+    feeds = [_feed(row, provider, now, wanted, touched.get(row.object)) for row in rows]
     due = set(feeds_due(feeds, now, provider.calls_left(), engine.options.pace))
     starts: dict[str, datetime] = {}
     too_old: list[str] = []
@@ -96,19 +99,32 @@ def _polled(row: ObjectRow, provider: Provider, now: datetime) -> bool:
     )
 
 
-def _feed(row: ObjectRow, provider: Provider, now: datetime, wanted: datetime | None) -> Feed:
+def _affecting(provider: Provider) -> list[str]:
+    return [spec.table for spec in provider.catalog.objects if "affects" in spec.extra]
+
+
+def _feed(
+    row: ObjectRow,
+    provider: Provider,
+    now: datetime,
+    wanted: datetime | None,
+    touched: datetime | None,
+) -> Feed:
+    """touched: when a write of ours to another table changed records of this one."""
     spec = provider.catalog.by_table[row.object]
+    told = row.last_webhook_at is not None and row.last_webhook_at > now - _TOLD_LATELY
     # A poll from before its history was read says nothing of what changed since; nor does one
-    # from before somebody asked for a poll.
+    # from before somebody asked for a poll, or from before a write, unless webhooks tell of it.
+    since = (row.finished_at, wanted, None if told else touched)
     polled = row.last_poll_at
-    if polled is not None and any(at and polled <= at for at in (row.finished_at, wanted)):
+    if polled is not None and any(at and polled <= at for at in since):
         polled = None
     return Feed(
         row.object,
         provider.poll_calls(spec, row.rows_done or 0),
         polled,
         row.last_change_at,
-        told=row.last_webhook_at is not None and row.last_webhook_at > now - _TOLD_LATELY,
+        told=told,
     )
 
 
@@ -174,9 +190,12 @@ async def _refused(
 async def _tell_refusal(
     engine: Engine, connection: Connection, table: str, refusal: ProviderRefusal
 ) -> None:
+    """In `_sync_cdc`, and once in the log: it is asked again and again, mostly in vain."""
+    wait = refused_wait(refusal, ERROR_WAIT_SECONDS)
     async with engine.pool.connection() as session:
-        await note_error(session, connection, table, str(refusal), wait_seconds=ERROR_WAIT_SECONDS)
-    log.error("%s.%s: %s", connection.schema_name, table, refusal)
+        news = await note_error(session, connection, table, str(refusal), wait_seconds=wait)
+    level = logging.ERROR if news else logging.DEBUG
+    log.log(level, "%s.%s: %s", connection.schema_name, table, refusal)
 
 
 async def _drop_missing(

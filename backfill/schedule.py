@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from schema.model import ObjectSpec
+from sqlsync.errors import ProviderRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,41 @@ def feeds_due(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The last write of ours to a table. members: those that its records were sent or show."""
+
+    table: str
+    at: datetime
+    members: frozenset[str]
+
+
+def affected(objects: Iterable[ObjectSpec], written: Iterable[Written]) -> dict[str, datetime]:
+    """Returns when other tables were changed by writes to these, by table: a payment changes its
+    invoice, of which no answer tells (catalog: `affects`)."""
+    by_table = {spec.table: spec.extra.get("affects", "").split() for spec in objects}
+    found: dict[str, datetime] = {}
+    for write in written:
+        for pair in by_table.get(write.table, ()):
+            table, _, member = pair.partition(":")
+            if member in write.members:
+                found[table] = max(write.at, found.get(table, write.at))
+    return found
+
+
 def retry_delay(failures: int, *, least: float = 2.0, most: float = 300.0) -> float:
     """Returns the seconds to wait after the given number of failures in a row (from 1)."""
     exponent = min(max(failures, 1) - 1, 30)
     return min(most, least * 2.0**exponent)
+
+
+def refused_wait(refusal: ProviderRefusal, otherwise: float) -> float:
+    """Returns the seconds until what the provider refused to show is asked for again.
+
+    A scope that the consent lacks comes with a new consent alone, and that has everything asked
+    for at once.
+    """
+    return _DAY_SECONDS if refusal.code == "insufficient_scope" else otherwise
 
 
 def prompt_delay(now: float, last: float | None, spacing: float) -> float:
@@ -174,7 +206,8 @@ class Rereading:
     often: objects of which no feed tells at all, or not of deletions, where that is cheap.
     daily: those with a feed that passes over deletions; those that are off until somebody wants
     them; and those of at most `few` records, which cost few calls.
-    rarely: others with a feed by time of change, for what changes without a new one (balances).
+    rarely: others with a feed, for what changes without a word in it: balances, and the name of
+    a renamed customer in the documents that refer to it.
     """
 
     often: timedelta = timedelta(hours=6)
@@ -184,7 +217,7 @@ class Rereading:
 
 
 def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timedelta | None:
-    """None: never; its feed tells everything, or every poll reads it whole.
+    """None: never; every poll reads it whole, or its feed tells everything.
 
     rows: how many records of it there are.
     """
@@ -193,7 +226,7 @@ def reread_interval(spec: ObjectSpec, rows: int, rereading: Rereading) -> timede
     if spec.extra.get("sweep") == "yes":
         return rereading.daily
     if spec.change_feed == "cdc":
-        return None
+        return rereading.rarely if spec.kind == "transaction" else None
     if not spec.enabled:
         return rereading.daily
     if spec.change_feed != "modified_since":

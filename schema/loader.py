@@ -55,6 +55,7 @@ _EXTRA = (
     ),
     *("scope", "bulk", "unitdp", "summarize_errors", "idempotency_key", "files", "history"),
     *("required_when", "one_of", "also_get_by", "match_by", "lifecycle", "deep_link_bill"),
+    "affects",  # "invoice:Payments": a write whose record has Payments changes invoices too
 )
 _RESERVED_CHILD = ("id", "position")
 _VERSIONS = ("sync_token", "updated_at")  # the first of these columns tells which is newer

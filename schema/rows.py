@@ -6,8 +6,11 @@ the same values faster, a page at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 from schema.model import ChildSpec, ColumnType, CustomFieldSpec, FieldSpec, ObjectSpec
@@ -15,6 +18,7 @@ from schema.values import column_value, decode, holdable, member
 from sqlsync.errors import ProviderFault
 
 _TEXT = ColumnType.TEXT
+_SECONDS_OFF = re.compile(r"[-+]\d\d:\d\d:\d\d$")
 
 
 def record_row(spec: ObjectSpec, raw: bytes) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def row_changes_to_fields(spec: ObjectSpec, columns: Mapping[str, Any]) -> dict[
     through `merge_custom_fields`. Raises KeyError for any other column the object lacks.
     """
     return _nested(
-        (spec.by_column[column].path, value)
+        (spec.by_column[column].path, _sent(spec.by_column[column].type, value))
         for column, value in columns.items()
         if column != "raw" and column not in spec.custom_by_column
     )
@@ -124,9 +128,9 @@ def child_row_to_fields(child: ChildSpec, columns: Mapping[str, Any]) -> dict[st
 
     The key is sent only where the provider gave it: not a provisional `new:…` or a `pos:…`.
     """
-    fields = {f.column: f.path for f in child.fields}
+    fields = {f.column: f for f in child.fields}
     element = _nested(
-        (fields[column], value)
+        (fields[column].path, _sent(fields[column].type, value))
         for column, value in columns.items()
         if value is not None and column in fields
     )
@@ -158,6 +162,14 @@ def merge_custom_fields(
             if value is not None:
                 merged.append({name: wanted, custom.value: value})
     return merged
+
+
+def _sent(kind: ColumnType, value: Any) -> Any:
+    """A time in a zone of former days, whose offset has seconds, is said in UTC."""
+    if kind is ColumnType.TIMESTAMPTZ and isinstance(value, str) and _SECONDS_OFF.search(value):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(value).astimezone(UTC).isoformat()
+    return value
 
 
 def _nested(values: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from sqlsync.errors import ConfigError
 DEFAULT_FILE = "sqlsync.toml"
 PREFIX = "SQLSYNC_"
 # Variables with our prefix that are not settings: they steer set-up, not the engine.
-NOT_SETTINGS = frozenset({"SQLSYNC_PG_BIN", "SQLSYNC_PROXY_MEMBER"})
+NOT_SETTINGS = frozenset({"SQLSYNC_PG_BIN", "SQLSYNC_PROXY_MEMBER", "SQLSYNC_SIMULATE_RECORD"})
 
 
 class Address(BaseModel):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 from uuid import uuid4
 
 import pytest
-import quickbooks_xsd
+from recorded import Recorded, unchecked
 
 from backfill.jobs import apply_job_schema
 from schema.loader import load_catalog
@@ -17,29 +18,31 @@ from sqlsync.database import connect, connect_engine, sql
 from sqlsync.embedded import EmbeddedPostgres
 from sqlsync.migrations import migrate
 from sqlsync.mirror.install import install
-from sqlsync.simulators.quickbooks.watching import WATCHERS
+from sqlsync.simulators.recording import VARIABLE
 
 TEMPLATE = "sqlsync_template"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """What all simulated services are asked, those in processes of their own included."""
+    for name in unchecked():
+        warnings.warn(f"NOT CHECKED: requests against {name}, which is not there", stacklevel=1)
+    found = Recorded(tmp_path_factory.mktemp("requests") / "requests.jsonl")
+    os.environ[VARIABLE] = str(found.file)
+    yield found
+    wrong = found.problems()
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.fixture(autouse=True)
-def bodies_fit_the_schemas() -> Iterator[None]:
-    """Whatever our adapter writes to a simulated QuickBooks of this process fits Intuit's XSDs.
+def requests_fit_the_references(recorded: Recorded) -> Iterator[None]:
+    """Whatever our adapters ask of a simulated service is as the vendors' own files say.
 
-    They lie beside the project; without them nothing is checked (test_quickbooks_xsd.py says so).
+    Those lie beside the project; without them nothing is checked, and a warning says so.
     """
-    if not quickbooks_xsd.is_there():
-        yield
-        return
-    wrong: list[str] = []
-
-    def watch(agent: str, entity: str, body: Any) -> None:
-        if agent.startswith(quickbooks_xsd.OURS):
-            wrong.extend(quickbooks_xsd.problems(entity, body))
-
-    WATCHERS.append(watch)
     yield
-    WATCHERS.remove(watch)
+    wrong = recorded.problems()
     assert not wrong, "\n".join(wrong)
 
 

@@ -101,7 +101,11 @@ WRITES: dict[str, tuple[Columns, Columns]] = {
         {
             "deposit_to_account_id": BANK,
             "line": [
-                {"Amount": Decimal("25.00"), "DepositLineDetail": {"AccountRef": {"value": "92"}}}
+                {
+                    "Amount": Decimal("25.00"),
+                    "DetailType": "DepositLineDetail",
+                    "DepositLineDetail": {"AccountRef": {"value": "92"}},
+                }
             ],
         },
         {"private_note": "at the counter"},

@@ -37,7 +37,6 @@ SPELLINGS: dict[str, frozenset[str]] = {
     "QboEstimateStatusEnum": frozenset({"Converted"}),
     "TaxRateApplicableOnEnum": frozenset(),
 }
-OURS = "sqlsync"  # the User-Agent of our adapters
 WRITTEN_AS = {"CreditCardPayment": "CreditCardPaymentTxn"}
 
 
@@ -154,12 +153,6 @@ def problems(entity: str, body: Any) -> list[str]:
     if name not in elements:
         return [f"{entity}: the schema has no such element"]
     return list(_problems(elements[name], body, entity))
-
-
-def problems_of(writes: list[dict[str, Any]]) -> list[str]:
-    """Of all that our adapters wrote to a simulator in a process of its own."""
-    ours = [write for write in writes if write["agent"].startswith(OURS)] if is_there() else []
-    return [found for write in ours for found in problems(write["entity"], write["body"])]
 
 
 def _problems(type: str, value: Any, where: str) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """A simulated Xero organisation, a database and a worker, for tests of the whole way.
 
-The organisation is served by a thread of its own. Each request that our adapter sends to it is
-kept, and held against Xero's OpenAPI file when the world ends, where that file lies beside the
-project. What the organisation holds is read over HTTP by `xero_reading`, which shares nothing
+The organisation is served by a thread of its own, and each request that our adapter sends to it
+is kept. What the organisation holds is read over HTTP by `xero_reading`, which shares nothing
 with the adapter.
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -76,16 +74,6 @@ class Asked:
             (m, p.removeprefix(xero_openapi.PREFIX)) for m, p, *_ in self.requests if m != "GET"
         ]
 
-    def check(self) -> None:
-        """Raises AssertionError where one is not as Xero's own file says."""
-        if not xero_openapi.is_there():
-            warnings.warn(
-                f"{xero_openapi.FILE} is not there: Xero requests go unchecked", stacklevel=2
-            )
-            return
-        wrong = [text for request in self.requests for text in xero_openapi.problems(*request)]
-        assert not wrong, "\n".join(dict.fromkeys(wrong))
-
 
 class _Watching:
     """An application around another: keeps what our adapter asks."""
@@ -123,7 +111,7 @@ def watched_xero(
 ) -> Iterator[tuple[XeroSimulator, Service, Asked]]:
     """A simulated organisation, its inside, and what our adapter asked it.
 
-    At the end all of that is checked. The inside belongs to another thread: look, do not touch.
+    The inside belongs to another thread: look, do not touch.
     """
     # The old expense claims have no scope of the new kind.
     given = Options(**{"broad_scopes": True, **options})
@@ -131,7 +119,6 @@ def watched_xero(
     asked = Asked()
     with served(_Watching(create_app(service), asked), "127.0.0.1:0") as listening:  # type: ignore[arg-type]
         yield XeroSimulator(listening, dict(service.refresh_tokens)), service, asked
-    asked.check()
 
 
 def furnish(sim: XeroSimulator) -> None:

@@ -20,10 +20,12 @@ _HEADER = Struct("!BI").unpack_from
 class Burst:
     """How one was framed: `unpack(data) == headers` for all of its size that are framed so."""
 
-    __slots__ = ("headers", "misses", "unpack")
+    __slots__ = ("headers", "misses", "unpack", "unpack_from")
 
     def __init__(self, form: str, data: bytes) -> None:
-        self.unpack: Callable[[bytes], tuple[int, ...]] = Struct(form).unpack
+        struct = Struct(form)
+        self.unpack: Callable[[bytes], tuple[int, ...]] = struct.unpack
+        self.unpack_from: Callable[[bytes, int], tuple[int, ...]] = struct.unpack_from
         self.headers = self.unpack(data)
         self.misses = 0
 

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
-from proxy.protocol.bursts import ANSWERS, BURST_BYTES, REQUESTS
-
 _HEADER = Struct("!BI").unpack_from
-_request_of, _answer_of = REQUESTS.by_size.get, ANSWERS.by_size.get
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC = b"QPBDECHS"
 FUNCTION_CALL, PASSWORD, TERMINATE = b"FpX"
@@ -108,13 +105,7 @@ class FrontendFramer:
         size = len(data)
         at = start = self._skip
         replies = self.replies
-        if start == 0:
-            burst = _request_of(size)
-            if burst is not None and burst.unpack(data) == burst.headers and not replies.copying:
-                replies.due.append(83)
-                self.executed = False
-                return data, None
-        elif start > size:
+        if start > size:
             self._skip = start - size
             return data, None
         self._skip = 0
@@ -149,12 +140,15 @@ class FrontendFramer:
                 return data, None
             at = end
         if at == size:
-            if start == 0 and data[0] == 66 and kind == 83:  # from a Bind to a Sync
-                REQUESTS.learn(data)
             return data, None
         self._parts = [data[at:]]
         self._size = size - at
         return data[:at], None
+
+    @property
+    def at_rest(self) -> bool:
+        """Between two messages, with nothing to remember of those before."""
+        return not (self._skip or self._parts or self.executed or self.replies.copying)
 
     def _wanted(self) -> int:
         """Bytes needed before the waiting message can be looked at."""
@@ -263,16 +257,11 @@ class BackendFramer:
             data = self._tail + data
             self._tail = b""
         size = len(data)
-        at = start = self._skip
-        if start == 0:
-            burst = _answer_of(size)
-            if burst is not None and burst.unpack(data) == burst.headers:
-                self._ready(data[-1])
-                return
-        elif start > size:
-            self._skip = start - size
+        at = self._skip
+        if at > size:
+            self._skip = at - size
             return
-        kind, header, last = 0, _HEADER, size - 5
+        header, last = _HEADER, size - 5
         while at <= last:
             kind, length = header(data, at)
             if kind == 68 or kind == 100:  # DataRow, CopyData: nearly all of a big result
@@ -299,8 +288,11 @@ class BackendFramer:
             self._skip = 0
             if at < size:
                 self._tail = data[at:]
-            elif start == 0 and kind == 90 and size <= BURST_BYTES:
-                ANSWERS.learn(data)
+
+    @property
+    def at_rest(self) -> bool:
+        """Between two messages, with nothing to remember of those before."""
+        return not (self._skip or self._tail or self.failed or self.replies.copying)
 
     def _ready(self, status: int) -> None:
         self.status = status

@@ -34,7 +34,10 @@ SUSPENDED = b"s\0\0\0\x04"
 
 def execute_script(session: SessionCore, message: bytes) -> Script | None:
     """The script that this Execute starts, or None where it just goes on."""
-    name, limit = wire.read_execute(message[5:])
+    try:
+        name, limit = wire.read_execute(message[5:])
+    except ValueError:
+        return None  # upstream says what is wrong with it
     portal = session.portals.get(name)
     if portal is None:
         return None
@@ -254,9 +257,11 @@ def _in_own_block(
     match statement.verb:
         case Verb.BEGIN:
             # The client's BEGIN makes the block its own; natively it does not warn here.
-            session.own_block = False
-            session.segment_block = True
-            yield from _swallowing_notice(session, message, b"\0C25001\0")
+            if (yield from _swallowing_notice(session, message, b"\0C25001\0")):
+                session.own_block = False
+                session.segment_block = True
+            else:  # an option came too late; natively no block is left
+                session.skipping = True
         case Verb.COMMIT | Verb.ROLLBACK if not statement.chain:
             session.own_block = False
             session.segment_block = False
@@ -281,6 +286,7 @@ def outside_block(statement: Statement) -> SqlsyncError:
 
 
 def _swallowing_notice(session: SessionCore, message: bytes, code: bytes) -> Script:
+    """Returns whether upstream carried the message out."""
     session.forward(message + wire.FLUSH)
     while True:
         kind, reply = yield NEXT
@@ -288,4 +294,4 @@ def _swallowing_notice(session: SessionCore, message: bytes, code: bytes) -> Scr
             continue
         session.relay(kind, reply)
         if kind in (COMMAND_COMPLETE, ERROR):
-            return
+            return kind == COMMAND_COMPLETE

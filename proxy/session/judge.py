@@ -6,7 +6,9 @@ once a statement asks for one, and dropped when it has nothing left to remember.
 
 from __future__ import annotations
 
-from proxy.protocol.framing import QUERY, Replies
+from collections.abc import Collection
+
+from proxy.protocol.framing import PARSE, QUERY, Replies
 from proxy.session.core import Host
 from proxy.session.encodings import codec_of
 from proxy.session.session import Session
@@ -31,7 +33,7 @@ class Judge:
         """Of a Query or Parse. False: there is a session now, which must be handed it."""
         if self.session is not None:
             return self.session.may_pass(kind, whole)
-        if self.host is None or not self.host.names.names:
+        if self.host is None:
             return True
         if kind == QUERY:
             sql = whole[5:-1]
@@ -40,6 +42,8 @@ class Judge:
             sql = whole[start : whole.find(b"\0", start)]
         codec = "utf-8" if self._encoding == "UTF8" else codec_of(self._encoding)
         if not self.host.classifier.read(sql, codec, self._conforming):
+            if kind == PARSE and self._is_plain:
+                self.host.classifier.note_passing(whole)
             return True
         session = Session(self.host, self._replies)
         self.tell(session)
@@ -47,6 +51,18 @@ class Judge:
         if session.statements or not may_pass:
             self.session = session
         return may_pass
+
+    @property
+    def passing(self) -> Collection[bytes]:
+        """Parse messages that may pass without being judged anew."""
+        if self.host is None or self.session is not None or not self._is_plain:
+            return ()
+        return self.host.classifier.passing
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a text means here what it means to nearly all sessions."""
+        return self._encoding == "UTF8" and self._conforming
 
     def parameter(self, body: bytes) -> None:
         """Upstream reports a parameter (ParameterStatus) unread by a session."""

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from proxy.session import wire
 from proxy.session.core import SessionCore
-from proxy.session.effects import OwnResult, Refused, Script
+from proxy.session.effects import OwnResult, Refused, Script, UpstreamError
 from proxy.session.facts import ByName, Facts
 from proxy.session.runs import own, result, run
 from proxy.statements.model import Relation, Write
 from proxy.statements.returning import Returning, printed
+from schema.values import decode
 from sqlsync.errors import Unsupported
 from sqlsync.writes.model import Change
 
-DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 TICKETED = wire.typed(wire.BYTEA_OID, wire.BYTEA_OID)
 
@@ -102,12 +101,17 @@ def rehearse(session: SessionCore, held: Held, facts: Facts, returning: Returnin
     yield from result(session)
     if prepared:
         yield from result(session, closes=5)
-    ran: OwnResult = yield from result(session, closes=5 if prepared else 4)
+    try:
+        ran: OwnResult = yield from result(session, closes=5 if prepared else 4)
+    except UpstreamError as error:
+        if held.by_name is None:
+            raise
+        raise UpstreamError(_renamed(error.message, held.by_name)) from error
     captured: OwnResult = yield from result(session)
     yield from result(session)
     yield from result(session)
     payload, xid = wire.columns_of(captured.rows[0])
-    schema, changes = _changes(DECODE(payload or b"[]"))
+    schema, changes = _changes(decode(payload or b"[]"))
     return Rehearsed(ran, changes, schema, xid.decode() if xid else None)
 
 
@@ -122,6 +126,12 @@ def _prepared(session: SessionCore, held: Held, by_name: ByName, returning: Retu
     return wire.close(b"S", wire.OWN_PREPARED) + own(
         b'PREPARE "__sqlsync_p"' + listed + b" AS " + query
     )
+
+
+def _renamed(error: bytes, by_name: ByName) -> bytes:
+    """Of an EXECUTE the client knows the name that it gave."""
+    fields = error[5:].replace(b'"__sqlsync_p"', b'"' + by_name.name + b'"')
+    return wire.message(b"E", fields)
 
 
 def undone(session: SessionCore) -> Script:
@@ -221,7 +231,7 @@ def lock_rows(
         TICKETED,
     )
     (column,) = wire.columns_of(found.rows[0])
-    return dict(zip(order, DECODE(column or b"[]"), strict=True))
+    return dict(zip(order, decode(column or b"[]"), strict=True))
 
 
 def _relation(session: SessionCore, rehearsed: Rehearsed, change: Change) -> Relation:

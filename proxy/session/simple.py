@@ -13,6 +13,7 @@ from proxy.session import wire
 from proxy.session.answer import Answer
 from proxy.session.blocks import (
     begun,
+    block_left,
     cleaned,
     failed,
     own_commit,
@@ -21,7 +22,7 @@ from proxy.session.blocks import (
     undo_lost,
 )
 from proxy.session.core import SessionCore
-from proxy.session.effects import OwnResult, Refused, Script, UpstreamError
+from proxy.session.effects import OwnResult, Refused, Script, SegmentFailed, UpstreamError
 from proxy.session.extended import cannot_prepare, commit_deferred, refusal_of
 from proxy.session.facts import ByName, Facts, ask_facts, by_name_of
 from proxy.session.rehearsal import Held
@@ -116,6 +117,9 @@ def one_statement(session: SessionCore, message: bytes, piece: Piece) -> Script:
         yield from failed(session, error.message)
     except Refused as refusal:
         yield from refused(session, refusal.error)
+    except SegmentFailed:
+        session.skipping = False  # the segment is this Query, and ends here
+        yield from block_left(session)
     yield from cleaned(session)
     session.forward_sync(wire.SYNC)
 
@@ -124,7 +128,7 @@ def described_write(session: SessionCore, text: bytes, end: int, piece: Piece) -
     """Runs W. end: characters of the text up to the statement's end.
 
     Returns (RowDescription, Answer), or None where the statement is none of ours. Raises
-    UpstreamError with native words, or Refused.
+    UpstreamError with native words, Refused, or SegmentFailed (a cancel can hit the marker).
     """
     session.to_upstream.append(
         _UNNAMED

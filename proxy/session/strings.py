@@ -11,7 +11,7 @@ from proxy.protocol.framing import COMMAND_COMPLETE, COPY_IN, ERROR, IDLE, NOTIC
 from proxy.session import wire
 from proxy.session.blocks import cleaned, refused
 from proxy.session.core import SessionCore
-from proxy.session.effects import NEXT, Refused, Script, UpstreamError
+from proxy.session.effects import NEXT, Refused, Script, SegmentFailed, UpstreamError
 from proxy.session.extended import cannot_prepare, commit_deferred, outside_block
 from proxy.session.facts import Facts, ask_facts
 from proxy.session.runs import synced
@@ -102,7 +102,11 @@ class _String:
         """Opens the hidden block where none is open."""
         if self.session.status == IDLE:
             self._ended()
-            yield from self._query(b"BEGIN")
+            try:
+                yield from self._query(b"BEGIN")
+            except UpstreamError as error:  # a cancel
+                self.session.to_client.append(error.message)
+                raise _Stop from error
             self.hidden = True
 
     def _ended(self) -> None:
@@ -197,8 +201,8 @@ class _String:
         """A transaction command inside the string: our BEGIN must not show in what it does."""
         session, verb = self.session, statement.verb
         if self.hidden and verb is Verb.BEGIN:
-            self.hidden = False
             yield from self._plain(statement, drop=b"\0C25001\0")
+            self.hidden = False  # not where it failed, by an option that comes too late
             return
         nests = verb in (Verb.SAVEPOINT, Verb.RELEASE, Verb.ROLLBACK_TO)
         if self.hidden and (statement.chain or nests):
@@ -207,7 +211,11 @@ class _String:
         if session.open is not None and verb in (Verb.COMMIT, Verb.PREPARE_TRANSACTION):
             yield from self._deferred(verb)
         if self.hidden and verb in (Verb.COMMIT, Verb.ROLLBACK):
-            facts: Facts = yield from ask_facts(session)
+            try:
+                facts: Facts = yield from ask_facts(session)
+            except SegmentFailed as failure:
+                yield from self._left()
+                raise _Stop from failure
             yield from synced(session)
             if facts.client_min_messages != "error":
                 session.say_notice(*_MISSING_BLOCK)
@@ -246,6 +254,9 @@ class _String:
             yield from refused(session, refusal.error)
             yield from self._left()
             raise _Stop from refusal
+        except SegmentFailed as failure:
+            yield from self._left()
+            raise _Stop from failure
         finally:
             session.segment_block = None
         yield from synced(session)
@@ -258,5 +269,6 @@ class _String:
 
     def _left(self) -> Script:
         """After an error in a write: upstream skips to a Sync, and own names may be left."""
+        self.session.skipping = False
         self.session.leftover = True
         yield from cleaned(self.session)

@@ -150,7 +150,10 @@ def read_bind(body: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def read_execute(body: bytes) -> tuple[bytes, int]:
+    """Returns (portal, row limit). Raises ValueError."""
     end = body.index(b"\0")
+    if len(body) < end + 5:
+        raise ValueError("no row limit")
     (limit,) = unpack_from("!i", body, end + 1)
     return body[:end], max(int(limit), 0)
 

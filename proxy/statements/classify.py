@@ -26,6 +26,7 @@ from proxy.statements.model import (
 
 CACHED_BYTES = 8192  # longer texts carry literals and do not come twice
 CACHE_ENTRIES = 4096
+PASSING_BYTES = 1024  # a Parse message longer than this is not remembered
 
 WRITING = re.compile(r"\b(?:insert|update|delete|merge|copy|truncate)\b", re.I)
 _CONTROL = (
@@ -72,11 +73,14 @@ class Classifier:
 
     def __init__(self, names: MirrorNames) -> None:
         self._cache: dict[bytes, tuple[Statement, ...]] = {}
+        # Parse messages whose text was read in UTF-8 with conforming strings, and may pass.
+        self.passing: set[bytes] = set()
         self.set_names(names)
 
     def set_names(self, names: MirrorNames) -> None:
         self.names = names
         self._cache.clear()
+        self.passing.clear()
         words = {name.casefold() for name in names.names}
         # Who finds `invoice` need not look for `invoice_line`.
         self._words = [w for w in words if not any(o in w for o in words if o != w)]
@@ -100,6 +104,13 @@ class Classifier:
                 self._cache.pop(next(iter(self._cache)))
             self._cache[sql] = found
         return found
+
+    def note_passing(self, message: bytes) -> None:
+        """A Parse message whose text may pass, in a session as most are."""
+        if len(message) <= PASSING_BYTES:
+            if len(self.passing) >= CACHE_ENTRIES:
+                self.passing.clear()
+            self.passing.add(message)
 
     def _read(self, sql: bytes, codec: str | None, conforming: bool) -> tuple[Statement, ...]:
         try:

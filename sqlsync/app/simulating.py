@@ -18,11 +18,13 @@ def run_simulators(
     seed: int,
     country: str,
     options: Sequence[str],
+    record: str | None,
     on_ready: OnReady,
 ) -> None:
     """So many companies of each service that has an address; says how to connect to them.
 
-    options: NAME=VALUE, of what `knobs` lists. Raises ConfigError.
+    options: NAME=VALUE, of what `knobs` lists. record: a file that keeps each request, a JSON
+    object a line. Raises ConfigError.
     """
     from sqlsync.simulators.knobs import read_options
     from sqlsync.simulators.run import serve
@@ -38,6 +40,7 @@ def run_simulators(
             seed=seed,
             country=country,
             **read_options(options),
+            record=record,
             say=lambda line: on_ready(line.removeprefix("ready ")),
         )
     )

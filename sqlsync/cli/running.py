@@ -67,6 +67,10 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Behaviour, listed below; may be repeated"),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Keeps each request there, a JSON object a line"),
+    ] = None,
     config: ConfigOption = None,
     supervised: SupervisedOption = False,
 ) -> None:
@@ -86,6 +90,7 @@ def simulate(
         seed=seed,
         country=country,
         options=[*(option or ()), *(["multicurrency=true"] if multicurrency else [])],
+        record=record,
         on_ready=ready,
     )
 

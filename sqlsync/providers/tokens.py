@@ -29,10 +29,15 @@ from sqlsync.vault import Vault
 log = structlog.get_logger(__name__)
 
 MARGIN_SECONDS = 120.0  # refreshed this long before it ends: a call may take two minutes
+MARGIN_PART = 0.25  # of its life at most: one that lives shortly is used, too
 _SAVE_ATTEMPTS = 5
 
-_SELECT = """
+# The tokens, for how long the first is to be used, and when it ends.
+_SELECT = f"""
 select access_token, refresh_token,
+       extract(epoch from access_expires_at - clock_timestamp())::float8
+       - least({MARGIN_SECONDS},
+               {MARGIN_PART} * extract(epoch from access_expires_at - refreshed_at))::float8,
        extract(epoch from access_expires_at - clock_timestamp())::float8
 from sqlsync.token where connection_id = %s for update
 """
@@ -131,7 +136,7 @@ class TokenSource:
                 row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
         except errors.OperationalError as error:
             raise DatabaseUnavailable(f"The tokens cannot be read: {error}") from error
-        if row is None or row[0] is None or (row[2] or 0.0) <= MARGIN_SECONDS:
+        if row is None or row[0] is None or (row[2] or 0.0) <= 0:
             return None
         current = self._vault.open(row[0])
         return None if current == token else self._keep(current, row[2])
@@ -183,7 +188,8 @@ class TokenSource:
             return found
         self._unsaved = None
         log.info("tokens refreshed", connection_id=self._connection_id)
-        return self._keep(found.access_token, found.expires_in)
+        margin = min(MARGIN_SECONDS, MARGIN_PART * found.expires_in)
+        return self._keep(found.access_token, found.expires_in - margin)
 
     async def _refresh_locked(
         self, connection: EngineConnection, stale: str | None
@@ -195,11 +201,11 @@ class TokenSource:
         row = await (await connection.execute(_SELECT, [self._connection_id])).fetchone()
         if row is None:
             raise NeedsReauth("The connection has no token yet.")
-        sealed, sealed_refresh, left = row
+        sealed, sealed_refresh, use, left = row
         current = self._vault.open(sealed) if sealed is not None else None
         usable = current is not None and current != stale
-        if current is not None and usable and (left or 0.0) > MARGIN_SECONDS:
-            return self._keep(current, left)
+        if current is not None and usable and (use or 0.0) > 0:
+            return self._keep(current, use)
         spent = self._vault.open(sealed_refresh)
         try:
             tokens = await self._oauth.refresh(spent)
@@ -265,5 +271,5 @@ class TokenSource:
 
     def _keep(self, token: str, seconds: float) -> str:
         self._token = token
-        self._until = monotonic() + max(0.0, seconds - MARGIN_SECONDS)
+        self._until = monotonic() + max(0.0, seconds)
         return token

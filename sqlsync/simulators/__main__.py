@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--organisations", type=int, default=1, metavar="N", help="of Xero")
     parser.add_argument("--xero-webhook-url", metavar="URL")
     parser.add_argument("--xero-signing-key", metavar="KEY")
+    parser.add_argument("--record", metavar="FILE", help="keeps each request, a JSON object a line")
     parser.add_argument("--auto-approve", action="store_true", help="consent without asking")
     given = vars(parser.parse_args())
     if given["quickbooks"] is None and given["xero"] is None:

@@ -35,7 +35,7 @@ Tokens: POST /_control/tokens {"expire": true} | {"revoke": true} | {"grant": tr
 Time: POST /_control/clock {"advance_seconds": n}
 A person's change at the provider: POST /_control/books {"entity", "operation", "body"}
 What was asked and done: GET /_control/requests, /_control/applied, /_control/books/{entity};
-  QuickBooks: /_control/writes, the bodies as they were sent
+  whole requests, as they were sent, with --record FILE (or SQLSYNC_SIMULATE_RECORD=FILE)
 Options: POST /_control/options {name: value}, or --option NAME=VALUE at the start
 """
 

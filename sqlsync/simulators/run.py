@@ -46,14 +46,16 @@ async def serve(
     organisations: int = 1,
     xero_webhook_url: str | None = None,
     xero_signing_key: str | None = None,
+    record: str | None = None,
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> None:
     """Serves until stopped by a signal or cancelled. An address of None: that service is not run.
 
     companies: of QuickBooks, in that country; organisations: of Xero; a realm_id, a tenant_id or
-    a token given is the first one's. options: fields of the services' Options; one that both have
-    is meant for both. Raises ConfigError for any other name.
+    a token given is the first one's. record: a file that keeps all requests (see `recording`).
+    options: fields of the services' Options; one that both have is meant for both.
+    Raises ConfigError for any other name.
     """
     ours, theirs = _names(Options), _names(XeroOptions)
     unknown = set(options) - ours - theirs
@@ -71,7 +73,7 @@ async def serve(
         service = create_service(firms, Options(**_of(options, ours)))
         if webhook_url is not None:
             service.sender.configure(webhook_url, webhook_verifier_token)
-        servers.append(_listening(create_app(service), "--quickbooks", quickbooks))
+        servers.append(_listening(create_app(service), "--quickbooks", quickbooks, record))
         realms, tokens = _listed(service.refresh_tokens)
         words.append(f"quickbooks={servers[-1].address} realm={realms} refresh_token={tokens}")
     if xero is not None:
@@ -80,7 +82,7 @@ async def serve(
         found = xero_app.create_service(specs, XeroOptions(**_of(options, theirs)))
         if xero_webhook_url is not None:
             found.sender.configure(xero_webhook_url, xero_signing_key)
-        servers.append(_listening(xero_app.create_app(found), "--xero", xero))
+        servers.append(_listening(xero_app.create_app(found), "--xero", xero, record))
         tenants, tokens = _listed(found.refresh_tokens)
         words.append(f"xero={servers[-1].address} tenant={tenants} xero_refresh_token={tokens}")
     for server in servers:
@@ -100,10 +102,12 @@ def _listed(refresh_tokens: Mapping[str, str]) -> tuple[str, str]:
     return ",".join(refresh_tokens), ",".join(refresh_tokens.values())
 
 
-def _listening(app: AsgiApp, option: str, address: str) -> HttpServer:
+def _listening(app: AsgiApp, option: str, address: str, record: str | None) -> HttpServer:
     try:
-        return HttpServer(app, address)
+        return HttpServer(app, address, record)
     except OSError as error:
+        if record is not None and error.filename == record:
+            raise ConfigError(f"--record {record} cannot be written: {error.strerror}.") from None
         raise ConfigError(f"{option} {address} cannot be listened on: {error.strerror}.") from None
 
 

@@ -1,5 +1,7 @@
 """One HTTP server for a simulator: a free port when asked, and the power to hang up.
 
+With `SQLSYNC_SIMULATE_RECORD` in the environment, or a file given, all requests are kept there.
+
 uvicorn serves; its protocol class is extended so that an application can close the connection
 without an answer (`hang_up`), which is what a lost reply looks like to a client.
 """
@@ -7,12 +9,16 @@ without an answer (`hang_up`), which is what a lost reply looks like to a client
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sqlsync.simulators.recording import VARIABLE, Recorder
 
 Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -51,7 +57,11 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class HttpServer:
     """An ASGI application on one address, from `start` to `stop`."""
 
-    def __init__(self, app: AsgiApp, address: str) -> None:
+    def __init__(self, app: AsgiApp, address: str, record: str | Path | None = None) -> None:
+        """record: the file that keeps its requests. Raises OSError: no such address or file."""
+        record = record or os.environ.get(VARIABLE)
+        if record:
+            app = Recorder(app, record)
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # The protocol is named so that asyncio switches Nagle's algorithm off (TCP_NODELAY).

@@ -87,10 +87,6 @@ class Simulator(Controlled):
         """Writes that were carried out: operation, entity, id, requestid, by."""
         return list(self._get(f"/applied?realm={realm or self.realm_id}"))
 
-    def writes(self) -> list[Doc]:
-        """What clients sent to be written: agent, entity, body. Refused or not."""
-        return list(self._get("/writes"))
-
     # -- being a client --------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **params: str) -> tuple[int, Any]:

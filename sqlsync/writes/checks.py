@@ -32,7 +32,16 @@ from sqlsync.errors import (
 from sqlsync.writes.lists import is_provisional
 from sqlsync.writes.words import plural, prefix
 
-_DATE = re.compile(r"\d{4,}-\d\d-\d\d")
+# As Postgres writes them in JSON. The providers know no infinity and the years 1 to 9999.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(_DATE.pattern + r"T\d\d:\d\d:\d\d(\.\d+)?[-+]\d\d(:\d\d){1,2}")
+
+
+MOST_DIGITS = 100  # before the point; the providers take far less, and say so
+_TIMES = (
+    (ColumnType.DATE, _DATE, "a date"),
+    (ColumnType.TIMESTAMPTZ, _MOMENT, "a time"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +142,20 @@ def check_value(place: Place, field: FieldSpec | CustomFieldSpec, value: Any) ->
             table=table,
             column=column,
         )
-    if field.type is ColumnType.DATE and not _DATE.fullmatch(str(value)):
+    if field.type is ColumnType.NUMERIC and Decimal(value).adjusted() >= MOST_DIGITS:
         raise InvalidValue(
-            f'{place.prefix}: column "{column}" takes a date, not {value}',
+            f'{place.prefix}: column "{column}" takes a number of at most {MOST_DIGITS} digits',
             table=table,
             column=column,
         )
+    for kind, form, what in _TIMES:
+        if field.type is kind and not form.fullmatch(str(value)):
+            raise InvalidValue(
+                f'{place.prefix}: column "{column}" takes {what} of the years 1 to 9999,'
+                f" not {value}",
+                table=table,
+                column=column,
+            )
     refers = field.references is not None or field.path[-1:] == ("value",)
     if refers and is_provisional(value):
         raise Unsupported(

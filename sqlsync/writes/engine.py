@@ -46,6 +46,7 @@ from sqlsync.writes.settlement import Settlement
 from sqlsync.writes.tasks import stop
 from sqlsync.writes.transitions import State
 from sqlsync.writes.values import encode, storable
+from sqlsync.writes.words import prefix
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -212,7 +213,9 @@ class WriteEngine:
         self._busy.update(ids)
         try:
             try:
-                await self._journal.plan([work.entry for work in progress.works])
+                entries = [work.entry for work in progress.works]
+                if await self._journal.plan(entries):
+                    await self._wait_settled(provider, entries, request, cancel)
             except (errors.Error, PoolTimeout) as error:
                 raise DatabaseUnavailable(
                     f"The journal of writes cannot be written, so nothing was sent: {error}"
@@ -224,6 +227,33 @@ class WriteEngine:
             self._busy.difference_update(ids)
             if not live.has_written:
                 self._live.pop(request.transaction, None)
+
+    async def _wait_settled(
+        self,
+        provider: Provider,
+        entries: Sequence[Entry],
+        request: WriteRequest,
+        cancel: CancelToken,
+    ) -> None:
+        """Lets an earlier write of the same records be undone before they are written again.
+
+        Else this one would be built on what never was committed, and the undo would find the
+        record changed and give up. Raises StaleVersion where it takes too long, Cancelled.
+        """
+        pause = self._patience.first_look
+        give_up = asyncio.get_running_loop().time() + self._patience.settling
+        try:
+            while await self._journal.unsettled(entries):
+                _refuse_late(request, cancel)
+                if asyncio.get_running_loop().time() > give_up:
+                    catalog, entry = provider.catalog, entries[0]
+                    about = prefix(catalog, catalog.by_table[entry.table], entry.record_id)
+                    raise StaleVersion(f"{about}: an earlier write of it is not settled yet")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._patience.first_pause)
+        except SqlsyncError:
+            await self._journal.move([entry.id for entry in entries], State.DROPPED)
+            raise
 
     async def _draft(
         self, provider: Provider, plan: WritePlan, request: WriteRequest, live: _Live
@@ -310,10 +340,10 @@ class WriteEngine:
         except (errors.Error, PoolTimeout) as problem:
             _log.error("a failed statement is taken back later: %s", problem)
             return
-        if done and not undone.notices:
+        if done and not undone.told:
             rows = "1 row" if len(done) == 1 else f"{len(done)} rows"
             _add_detail(error, f"{rows} of the statement had been written and were undone.")
-        for notice in undone.notices:
+        for notice in undone.told:
             _add_detail(error, notice)
 
     def _mirror_after_refusal(self, provider: Provider, schema_name: str, result: Sent) -> None:
@@ -372,7 +402,7 @@ class WriteEngine:
         try:
             if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
                 return []
-            return (await self._settlement.close(transaction)).notices
+            return (await self._settlement.close(transaction)).told
         finally:
             self._live.pop(transaction, None)  # what is left open is recovery's
 
@@ -384,7 +414,7 @@ class WriteEngine:
         undone = await self._compensation.undo(
             [entry for entry in found if entry.state is State.ACKNOWLEDGED]
         )
-        return undone.notices
+        return undone.told
 
     # -- small things ----------------------------------------------------------------------
 

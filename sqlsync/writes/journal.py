@@ -35,6 +35,21 @@ _COLUMNS: LiteralString = (
 )
 
 
+_UNSETTLED: LiteralString = (
+    "select from sqlsync.journal o"
+    " join unnest(%s::text[], %s::text[]) as r(table_name, record_id)"
+    " using (table_name, record_id) where o.connection_id = %s and o.transaction_id <> %s"
+    f" and o.state in {OPEN_SQL} and o.state <> 'planned' limit 1"
+)
+
+
+def _records(entries: Sequence[Entry]) -> list[Any]:
+    """The parameters of _UNSETTLED, for entries of one transaction and connection."""
+    known = [entry for entry in entries if entry.record_id is not None]
+    tables, ids = [e.table for e in known], [e.record_id for e in known]
+    return [tables, ids, entries[0].connection_id, entries[0].transaction]
+
+
 def _entry(row: Sequence[Any]) -> Entry:
     values = list(row[:21])
     values[2], values[8] = State(values[2]), StepKind(values[8])
@@ -50,8 +65,8 @@ class Journal:
 
     # -- a write on its way ----------------------------------------------------------------
 
-    async def plan(self, entries: Sequence[Entry]) -> None:
-        """Commits the intent: all entries, `planned`."""
+    async def plan(self, entries: Sequence[Entry]) -> bool:
+        """Commits the intent: all entries, `planned`. Returns whether they are `unsettled`."""
         rows = [
             {
                 "id": str(e.id),
@@ -71,7 +86,8 @@ class Journal:
             for e in entries
         ]
         async with self._pool.connection() as connection:
-            await connection.execute(
+            cursor = await connection.execute(
+                "with planned as ("
                 "insert into sqlsync.journal (id, connection_id, state, owner, transaction_id,"
                 " xid, seq, role_name, table_name, kind, record_id, provisional_id, call_key,"
                 " call_item, deferred, fields, before)"
@@ -83,15 +99,27 @@ class Journal:
                 " kind text, record_id text, provisional_id text, call_key text, call_item int,"
                 " deferred boolean)"
                 " join unnest(%s::uuid[], %s::text[], %s::text[]) as j(id, fields, before)"
-                " using (id)",
+                f" using (id)) {_UNSETTLED}",
                 [
                     self.owner,
                     encode(rows).decode(),
                     [e.id for e in entries],
                     [e.fields for e in entries],
                     [e.before for e in entries],
+                    *_records(entries),
                 ],
             )
+            return await cursor.fetchone() is not None
+
+    async def unsettled(self, entries: Sequence[Entry]) -> bool:
+        """Whether an earlier write of one of the records may yet be undone.
+
+        It is of another transaction, which has ended, as it no longer holds the row: what it
+        wrote stands at the provider until it is closed or taken back.
+        """
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_UNSETTLED, _records(entries))
+            return await cursor.fetchone() is not None
 
     async def move(
         self, ids: Collection[UUID], to: State, error: BaseException | str | None = None
@@ -257,6 +285,18 @@ class Journal:
             " order by j.seq",
             [transaction, self.owner],
         )
+
+    async def followed(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those of the entries after which their transaction did what is not known yet."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "select e.id from sqlsync.journal e where e.id = any(%s) and exists ("
+                " select from sqlsync.journal o where o.transaction_id = e.transaction_id"
+                " and o.connection_id = e.connection_id and o.seq > e.seq"
+                f" and o.state in {OPEN_SQL} and o.state in ('sent', 'in_doubt'))",
+                [list(ids)],
+            )
+            return {row[0] for row in await cursor.fetchall()}
 
     async def call(self, transaction: UUID, call_key: str) -> list[Entry]:
         """All entries that went out in this call, whatever became of them, in its order."""

@@ -37,6 +37,8 @@ class Patience:
     first_pause: float = 0.2
     longest_pause: float = 5.0
     throttle: float = 0.0  # without a deadline of the client: the adapter has waited already
+    settling: float = 15.0  # for an earlier write of the same record to be undone or closed
+    first_look: float = 0.01  # then twice as long, up to first_pause
     lock: float = 5.0  # for the owner lock, when its connection was lost
     transaction: float = 5.0  # for a client's transaction to end, before the background does
     recovery: float = 3.0  # between two looks at open entries

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from schema.model import ObjectSpec
+from schema.values import holdable
 from sqlsync.errors import (
     NeedsReauth,
     NotPermitted,
@@ -261,6 +262,11 @@ def upload_answer(envelope: Envelope, about: About) -> Record | Tombstone | Prov
 def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     try:
         return _raw_object.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    # One text cut inside a character must not keep the thousand records beside it away.
+    try:
+        return _raw_object.decode(holdable(bytes(body)))
     except (msgspec.DecodeError, RecursionError):
         return None
 

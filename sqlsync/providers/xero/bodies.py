@@ -17,7 +17,7 @@ Source: Xero, "Requests and responses", "Invoices", "Contacts"; reference/xero/R
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +26,13 @@ from sqlsync.errors import InvalidValue
 from sqlsync.providers.base import Step, StepKind
 from sqlsync.providers.xero.calls import REFERENCES, SLOTS, Calls
 from sqlsync.providers.xero.faults import About, rule_broken
-from sqlsync.providers.xero.matching import same
+from sqlsync.providers.xero.matching import number_of, same
 from sqlsync.providers.xero.values import Json, as_sent
 
 # What an answer says about a write and not about the record; and what is never sent back.
 REMARKS = frozenset({"StatusAttributeString", "ValidationErrors", "Warnings"})
 TRANSIENT = REMARKS | {"HasErrors", "HasValidationErrors"}
+_EXACT = Decimal(0)
 _PRICE = ("Quantity", "UnitAmount", "DiscountRate", "DiscountAmount")
 _TAXED_BY = (*_PRICE, "LineAmount", "TaxType")
 
@@ -230,7 +231,19 @@ def _merged(base: Any, change: Any) -> Any:
 
 def _without_read_only(value: Any, at: tuple[str, ...], calls: Calls) -> Any:
     never = {f.path for f in calls.spec.fields if f.writable is Writable.NEVER}
-    return _without(value, at, never)
+    return _with_numbers(_without(value, at, never), at, calls.spec.fields)
+
+
+def _with_numbers(value: Any, at: tuple[str, ...], fields: Sequence[FieldSpec]) -> Any:
+    """Numbers as numbers: a record may show them as texts, a request may not say them so."""
+    if isinstance(value, dict):
+        return {name: _with_numbers(part, (*at, name), fields) for name, part in value.items()}
+    if isinstance(value, str) and any(
+        f.path == at and f.type is ColumnType.NUMERIC for f in fields
+    ):
+        number = number_of(value)
+        return value if number is None else number
+    return value
 
 
 def _without(value: Any, at: tuple[str, ...], never: set[tuple[str, ...]]) -> Any:
@@ -285,7 +298,8 @@ def _rows(name: str, rows: list[Any], old: list[Any], child: ChildSpec | None) -
             continue
         was = known.pop(row.get(key), None) if key is not None else None
         whole = _row(row, was, child)
-        sent = {n: _reference(n, v) for n, v in _without(whole, (), never).items()}
+        kept = _with_numbers(_without(whole, (), never), (), child.fields if child else ())
+        sent = {n: _reference(n, v) for n, v in kept.items()}
         found.append({n: v for n, v in sent.items() if v is not None})
     if name in SLOTS:
         found += [_emptied(row, SLOTS[name]) for row in known.values()]
@@ -299,7 +313,7 @@ def _row(row: Json, was: Json | None, child: ChildSpec | None) -> Json:
     whole = {**row, **_emptied_texts(row, was, child)}
 
     def changed(*members: str) -> bool:
-        return any(not same(row.get(m), was.get(m)) for m in members)
+        return any(not same(row.get(m), was.get(m), rounding=_EXACT) for m in members)
 
     if changed(*_PRICE) and not changed("LineAmount"):
         whole.pop("LineAmount", None)

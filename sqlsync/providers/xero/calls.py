@@ -11,11 +11,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
 from schema.model import ChildSpec, ObjectSpec
+from sqlsync.providers.xero.values import CENTS, FOUR_DECIMALS
 
 BULK = 50  # elements in one request, whatever the catalog advises; Xero's own advice
 _ANY = "*"
@@ -123,6 +125,18 @@ class Calls:
     parents: tuple[str, ...]
     added: tuple[str, ...]
     always: tuple[str, ...]
+
+    @property
+    def price_rounding(self) -> Decimal:
+        """How far a price may be from what was sent: purchase orders always keep four decimals,
+        others where they are asked to (reference section 3.6)."""
+        asked = any(call is not None and call.name in UNITDP for call in (self.list, self.create))
+        return FOUR_DECIMALS if asked or self.collection == "PurchaseOrders" else CENTS
+
+    @property
+    def alone_is_rounded(self) -> bool:
+        """Whether a record's own address rounds prices that the list shows in full."""
+        return self.get is not None and self.list.name in UNITDP and self.get.name not in UNITDP
 
     def write_status(self, status: str | None) -> str | None:
         """The status that deletes or voids a record with this one; None where nothing does."""

@@ -18,7 +18,7 @@ from sqlsync.providers.xero.calls import BARE, EACH_ANSWERED, Calls, CallSpec, L
 from sqlsync.providers.xero.faults import About, not_found, rule_broken
 from sqlsync.providers.xero.matching import differs, shows
 from sqlsync.providers.xero.requests import Tenant, fits, write
-from sqlsync.providers.xero.values import Json, decode_record, instant_of
+from sqlsync.providers.xero.values import FOUR_DECIMALS, Json, decode_record, instant_of
 
 _REMOVALS = (StepKind.DELETE, StepKind.VOID)
 
@@ -85,7 +85,8 @@ def judge(step: Step, calls: Calls, current: Record | None) -> Outcome | None:
     if done and (newer or step.kind is not StepKind.UPDATE):
         return current
     lists = calls.modified_member is None or any(m in calls.lists for m in step.fields)
-    if newer or differs(base, now, step.fields, lists=lists):
+    known = _known(calls, base), _known(calls, now)
+    if newer or differs(*known, step.fields, lists=lists):
         return _stale(step, about, current)
     return None
 
@@ -204,7 +205,9 @@ def _row_change(
     added = [row for row in rows if row.get(lists.key) not in known]
     kept = {row[lists.key]: row for row in rows if row.get(lists.key) in known}
     removed = [row_id for row_id in known if row_id not in kept]
-    changed = [row_id for row_id, row in kept.items() if not shows(known[row_id], row)]
+    changed = [
+        row_id for row_id, row in kept.items() if not shows(known[row_id], row, fine=FOUR_DECIMALS)
+    ]
     if len(added) + len(removed) + len(changed) != 1:
         raise rule_broken(
             about,
@@ -263,14 +266,17 @@ def _is_done(step: Step, calls: Calls, base: Json, now: Json) -> bool:
     """Whether the record shows already what the step wants: it was sent before, or by others."""
     if step.kind is StepKind.UPDATE:
         if any(member in calls.lists for member in step.fields):
-            return all(_same_rows(now.get(m), v, calls, m) for m, v in step.fields.items())
+            return all(
+                m in calls.lists and _same_rows(now.get(m), v, calls, m)
+                for m, v in step.fields.items()
+            )
         keys = {calls.id_member, calls.match_by, *calls.always}
         wanted = {
             name: value
             for name, value in bodies.updated(step, calls, base).items()
             if name not in keys or name in step.fields
         }
-        return shows(now, wanted)
+        return shows(_known(calls, now), _known(calls, wanted), fine=calls.price_rounding)
     if step.kind in _REMOVALS and calls.delete is not None and calls.delete.method == "DELETE":
         return False
     return bool(now.get(calls.status_member) == bodies.target_status(step, calls, base))
@@ -278,7 +284,23 @@ def _is_done(step: Step, calls: Calls, base: Json, now: Json) -> bool:
 
 def _same_rows(rows: Any, wanted: Any, calls: Calls, member: str) -> bool:
     there = list(_by_key(rows, calls.lists[member].key).values())
-    return shows({member: there}, {member: list(wanted or ())})
+    said = {member: there}, {member: list(wanted or ())}
+    return shows(_known(calls, said[0]), _known(calls, said[1]))
+
+
+def _known(calls: Calls, record: Json) -> Json:
+    """The record with those members of its rows alone that the catalog knows: one that is new
+    at Xero must not make two readings of the same row different."""
+    found = dict(record)
+    for child in calls.spec.children:
+        rows = record.get(child.path[0]) if len(child.path) == 1 else None
+        if isinstance(rows, list):
+            names = {child.key, *(field.path[0] for field in child.fields)}
+            found[child.path[0]] = [
+                {name: row[name] for name in row if name in names} if isinstance(row, dict) else row
+                for row in rows
+            ]
+    return found
 
 
 def _by_key(rows: Any, key: str) -> dict[str, Json]:

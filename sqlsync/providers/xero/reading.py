@@ -134,7 +134,12 @@ class Reading:
                 for record in records
                 if (whole := await self.fetch(calls, record.id, writes=writes)) is not None
             ]
-        return records, following, envelope.at
+        return records, following, await self._at(envelope)
+
+    async def _at(self, envelope: responses.Envelope) -> datetime:
+        """The provider's clock when it answered. An answer without a body (304) may not say:
+        then as it is known, or told a moment later, which the overlap of polls makes up for."""
+        return envelope.clock or await self.now()
 
     async def _behind(self, calls: Calls, cursor: str | None) -> Page:
         """Journals: a hundred behind a number, in the order of numbers."""
@@ -242,6 +247,10 @@ class Reading:
             return None
         if calls.get is None:
             return (await self.listed(calls, writes=writes)).get(record_id.lower())
+        if calls.alone_is_rounded and calls.ids_filter:
+            listed = await self._by_ids(calls, [record_id], writes=writes)
+            if record_id.lower() in listed:
+                return listed[record_id.lower()]
         request = requests.read(self._tenant, calls, record_id)
         about = About(calls.spec, record_id)
         try:
@@ -349,7 +358,7 @@ class Reading:
         while True:
             request = requests.after(self._tenant, calls, number, since)
             envelope = await self._exchange.read(request, About(calls.spec))
-            at = at or envelope.at
+            at = at or await self._at(envelope)
             records = responses.records_in(envelope, calls)
             found += records
             following = _last_number(records) if records else number

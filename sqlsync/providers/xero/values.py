@@ -22,6 +22,10 @@ Json = dict[str, Any]
 
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
 
+# How far a number may be from what was sent, by the decimals that Xero rounds it to.
+CENTS = Decimal("0.005")
+FOUR_DECIMALS = Decimal("0.00005")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _FRACTION = re.compile(r"(\.\d{6})\d+")

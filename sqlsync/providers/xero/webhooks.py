@@ -66,7 +66,9 @@ def answer_status(body: bytes, headers: Mapping[str, str], signing_key: str) -> 
 def read_events(body: bytes, catalog: Catalog) -> list[WebhookEvent]:
     """The events about objects of the catalog, in the delivery's order; others are left out.
 
-    None for an intent to receive. Raises BadWebhook where the body is not a delivery.
+    None for an intent to receive. An event that names no record is passed over, so that it costs
+    the others nothing. Raises BadWebhook where the body is not a delivery, or no event of it is
+    one.
     """
     try:
         delivery = msgspec.json.decode(body)
@@ -75,8 +77,18 @@ def read_events(body: bytes, catalog: Catalog) -> list[WebhookEvent]:
     events = delivery.get("events") if isinstance(delivery, Mapping) else None
     if not isinstance(events, list):
         raise BadWebhook("The webhook's body holds no list of events.")
-    found = (_event(event, catalog) for event in events)
-    return [event for event in found if event is not None]
+    found: list[WebhookEvent] = []
+    wrong: BadWebhook | None = None
+    for event in events:
+        try:
+            said = _event(event, catalog)
+        except BadWebhook as error:
+            wrong = error
+        else:
+            found += [said] if said is not None else []
+    if wrong is not None and not found:
+        raise wrong
+    return found
 
 
 def _event(event: Any, catalog: Catalog) -> WebhookEvent | None:

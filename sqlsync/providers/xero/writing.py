@@ -145,7 +145,11 @@ class Writing:
         candidates = await self._made_since(calls, first_sent - _SKEW) if wanted else []
         found: dict[int, Record] = {}
         for index, body in wanted.items():
-            fitting = [r for r in candidates if shows(decode_record(r.raw), body)]
+            fitting = [
+                r
+                for r in candidates
+                if shows(decode_record(r.raw), body, fine=calls.price_rounding)
+            ]
             alike = sum(1 for other in wanted.values() if other == body)
             if len(fitting) > alike:
                 raise OutcomeUnknown(

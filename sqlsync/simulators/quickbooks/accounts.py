@@ -42,4 +42,5 @@ def default_subtype(account_type: str) -> str | None:
 
 
 def type_of_subtype(subtype: str) -> str | None:
+    """The type it belongs to; `*` where that depends on the country, None: there is no such."""
     return next((type for type, subs in _subtypes().items() if subtype in subs), None)

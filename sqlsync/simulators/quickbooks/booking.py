@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from sqlsync.simulators.clock import PACIFIC
@@ -12,6 +11,7 @@ from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.ledger import PURCHASES, SALES, SIDE_OF, Ledger, Side
 from sqlsync.simulators.quickbooks.linking import Linker, own_links
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.owing import OTHERS, owed, owed_rows
 from sqlsync.simulators.quickbooks.posting.goods import is_stocked, units_of
 from sqlsync.simulators.quickbooks.posting.standing import standing_of
 from sqlsync.simulators.quickbooks.store import Row
@@ -98,6 +98,7 @@ class Booker:
         side = SIDE_OF.get(entity.name)
         before = row.doc or {}
         if side is None:
+            ledger.refit(entity.name, row, doc)
             row.total, row.party = total, party
         elif entity.name == side.document:
             due = total - to_cents(doc.get("Deposit") or 0)
@@ -120,13 +121,9 @@ class Booker:
 
     def _book_rows(self, ledger: Ledger, name: str, doc: Doc, sign: int) -> None:
         """Rows on receivables and payables are owed by the customer and to the vendor."""
-        for reference, kind, party, cents in named_rows(name, doc):
-            account = self.books.table("Account").get(_number(reference))
-            found = (account.doc or {}).get("AccountType") if account else None
-            if found == "Accounts Receivable" and kind == "Customer":
-                ledger.owe(SALES, _number(party), cents * sign)
-            elif found == "Accounts Payable" and kind == "Vendor":
-                ledger.owe(PURCHASES, _number(party), -cents * sign)
+        for side in (SALES, PURCHASES):
+            for row in owed_rows(self.books, side.party, name, doc):
+                ledger.owe(side, row.party, row.cents * sign)
 
     def _links(self, side: Side, rows: list[Doc], party: int) -> dict[int, int]:
         """What a payment's rows pay. Raises 620 for what is not there to be paid."""
@@ -141,13 +138,26 @@ class Booker:
             if cents < 0:
                 raise Fault("2140", f"Invalid Amount. Supplied value:{row['Amount']}", "Amount")
             for link in linked:
-                number, kind = str(link.get("TxnId", "")), link.get("TxnType")
-                known = kind in (side.document, side.credit) and number.isdigit()
-                document = self.books.table(str(kind)).get(int(number)) if known else None
-                if document is None or not self._may_pay(side, party, document.party):
+                number, kind = str(link.get("TxnId", "")), str(link.get("TxnType"))
+                document = self._linked(side, kind, int(number)) if number.isdigit() else None
+                if document is None or not self._may_pay(side, party, document[1]):
                     raise faults.cannot_be_linked()
-                links[document.id] = links.get(document.id, 0) + cents
+                links[document[0].id] = links.get(document[0].id, 0) + cents
         return links
+
+    def _linked(self, side: Side, kind: str, number: int) -> tuple[Row, int] | None:
+        """What a row links, and whose it is; None where it can't be linked."""
+        if kind in (side.document, side.credit):
+            row = self.books.table(kind).get(number)
+            return None if row is None else (row, row.party)
+        name = OTHERS[side.party].get(kind)
+        row = self.books.table(name).get(number) if name is not None else None
+        if name is None or row is None or row.doc is None:
+            return None
+        if name == "Purchase" and row.doc.get("PaymentType") != "Cash":
+            return None
+        found = owed(self.books, side.party, name, row.doc)
+        return None if found is None else (row, found.party)
 
     def _may_pay(self, side: Side, payer: int, party: int) -> bool:
         """A customer pays for itself and for the sub-customers beneath it."""
@@ -167,30 +177,11 @@ class Booker:
         elif side is not None:
             ledger.release(side, row, 0)
             ledger.owe(side, row.party, row.open if entity.name == side.credit else -row.open)
+        else:
+            ledger.refit(entity.name, row, {})
         self._book_rows(ledger, entity.name, row.doc or {}, -1)
         self.linker.link(entity.name, row, own_links(row.doc or {}), {})
         ledger.finish()
-
-
-def named_rows(name: str, doc: Doc) -> Iterator[tuple[Doc | None, str | None, Doc | None, int]]:
-    """(account, kind of party, party, cents of debit) of rows that name somebody themselves.
-
-    Those of journal entries, of deposits that are no payments, and of expenses.
-    """
-    for line in doc.get("Line") or ():
-        cents = to_cents(line.get("Amount") or 0)
-        detail = line.get(line.get("DetailType")) or {}
-        if name == "JournalEntry":
-            entity = detail.get("Entity") or {}
-            signed = -cents if detail.get("PostingType") == "Credit" else cents
-            yield detail.get("AccountRef"), entity.get("Type"), entity.get("EntityRef"), signed
-        elif name == "Deposit" and not line.get("LinkedTxn"):
-            entity = detail.get("Entity") or {}
-            yield detail.get("AccountRef"), entity.get("type"), entity, -cents
-        elif name == "Purchase":
-            payee = doc.get("EntityRef") or {}
-            signed = -cents if doc.get("Credit") else cents
-            yield detail.get("AccountRef"), payee.get("type"), payee, signed
 
 
 def _party(doc: Doc) -> int:

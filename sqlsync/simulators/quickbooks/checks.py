@@ -35,7 +35,7 @@ _UNNAMED = frozenset(
 _NAMED_ON = frozenset({"SalesReceipt", "RefundReceipt", "Deposit"})
 _NAMED_THERE = frozenset({"DepositToAccountRef", "PaymentMethodRef"})
 # Referred to by codes, or not by clients.
-_NOT_CHECKED = frozenset({"company_currency", "tax_classification", "recurring_transaction"})
+_NOT_CHECKED = frozenset({"company_currency", "recurring_transaction"})
 _PARTIES = ("Customer", "Vendor", "Employee")
 
 
@@ -65,6 +65,11 @@ def check_references(books: Books, options: Options, entity: Entity, doc: Doc, o
         if found is None or value in lines.SPECIAL_ITEMS:
             continue
         if table == "tax_code" and value in ("TAX", "NON"):
+            continue
+        if found.name == "TaxClassification":
+            rows = books.table(found.name).rows.values()
+            if not any((row.doc or {}).get("id") == value for row in rows):
+                raise faults.bad_reference(member, table, value)
             continue
         row = books.table(found.name).get(int(value)) if value.isdigit() else None
         if row is None:

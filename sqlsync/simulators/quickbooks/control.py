@@ -5,7 +5,6 @@ GET  /_control/books[/{entity}[/{id}]]   counts · all records · one record (`?
 GET  /_control/requests             {"counts": {kind: n}, "log": […]}; kinds are like
                                     `create.customer`, `query.invoice`, `cdc`, `batch`,
                                     `token.refresh_token`
-GET  /_control/writes               [{"agent", "entity", "body"}]: what clients sent, as sent
 GET  /_control/applied              writes that were carried out, in order
 POST /_control/reset                forgets requests, applied writes and scripted trouble
 POST /_control/trouble              one rule or a list of them (see simulators.trouble)
@@ -53,7 +52,6 @@ def control_routes(service: Service) -> list[Route]:
         "/books/{entity}/{id}": control.record,
         "/requests": control.requests,
         "/applied": control.applied,
-        "/writes": control.writes,
     }
     posts: dict[str, Callable[[Any], Any]] = {
         "/reset": control.reset,
@@ -166,14 +164,10 @@ class _Control:
         company = self._company(request.query_params.get("realm"))
         return encode([asdict(write) for write in company.applied])
 
-    def writes(self, request: Request) -> bytes:
-        return encode([asdict(write) for write in self.service.writes])
-
     # -- doing --------------------------------------------------------------------------------
 
     def reset(self, given: Doc) -> None:
         self.service.traffic.reset()
-        self.service.writes.clear()
         self.service.troubles.clear()
         for company in self.service.companies.values():
             company.applied.clear()

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from sqlsync.simulators.quickbooks import seeded
 from sqlsync.simulators.quickbooks.lines import plain
+from sqlsync.simulators.quickbooks.owing import other_document
 from sqlsync.simulators.quickbooks.posting.chart import Account
 from sqlsync.simulators.quickbooks.posting.entries import UNIT
 from sqlsync.simulators.quickbooks.posting.goods import is_stocked
@@ -158,7 +159,7 @@ def _computed(books: Books, entity: str, row: Row) -> Doc:
     if entity == "BillPayment":
         lines = []
         for number, cents in row.links:
-            kind = "Bill" if books.table("Bill").get(number) else "VendorCredit"
+            kind, _ = linked_form(books, "Vendor", ("Bill", "VendorCredit"), number)
             link = {"TxnId": str(number), "TxnType": kind}
             lines.append({"Amount": money(cents), "LinkedTxn": [link]})
         return {"TotalAmt": money(row.total), "Line": lines}
@@ -231,12 +232,23 @@ def _bill_payment_type(books: Books, payment: int) -> str:
     return "BillPaymentCreditCard" if by_card else "BillPaymentCheck"
 
 
+def linked_form(books: Books, party: str, own: tuple[str, str], number: int) -> tuple[str, Row]:
+    """What a payment's row links, and its TxnType. own: document and credit of the side."""
+    for name in own:
+        row = books.table(name).get(number)
+        if row is not None:
+            return name, row
+    found = other_document(books, party, number)
+    if found is None:
+        raise KeyError(number)
+    return found[0], found[2]
+
+
 def payment_lines(books: Books, links: Links) -> list[Doc]:
     """A payment's rows, with the name/value list the service adds to each."""
     lines: list[Doc] = []
     for invoice_id, cents in links:
-        kind = "Invoice" if books.table("Invoice").get(invoice_id) else "CreditMemo"
-        invoice = books.row(kind, invoice_id)
+        kind, invoice = linked_form(books, "Customer", ("Invoice", "CreditMemo"), invoice_id)
         facts = {
             "txnId": str(invoice_id),
             "txnOpenBalance": f"{invoice.total // 100}.{invoice.total % 100:02d}",

@@ -127,14 +127,18 @@ NOT_IN_CDC = frozenset(
         *("Entitlements", "TaxClassification", "TaxPayment", "ReimburseCharge"),  # unverified
     )
 )
-WITHOUT_WEBHOOK = frozenset(
-    (
-        *("Attachable", "CompanyInfo", "CreditCardPayment", "CustomerType", "Entitlements"),
-        "ExchangeRate",
-        *("RecurringTransaction", "ReimburseCharge", "TaxClassification", "TaxCode"),
-        *("TaxPayment", "TaxRate"),
-    )
-)
+# What is announced of an entity: Create, Update, Delete, Merge, Void, Emailed. Others are silent.
+WEBHOOKS: dict[str, str] = {
+    **dict.fromkeys(("Account", "Class", "Customer", "Employee", "Item", "Vendor"), "CUDM"),
+    **dict.fromkeys(("Bill", "CompanyCurrency", "Deposit", "JournalEntry", "TimeActivity"), "CUD"),
+    **dict.fromkeys(("BillPayment", "Purchase", "Transfer"), "CUDV"),
+    **dict.fromkeys(("Budget", "JournalCode", "TaxAgency", "Term"), "CU"),
+    **dict.fromkeys(("CreditMemo", "Invoice", "Payment", "RefundReceipt", "SalesReceipt"), "CUDVE"),
+    **dict.fromkeys(("Department", "PaymentMethod"), "CUM"),
+    **dict.fromkeys(("Estimate", "PurchaseOrder"), "CUDE"),
+    "Preferences": "U",
+    "VendorCredit": "CUD",
+}
 _WRAPPERS = {"CreditCardPayment": "CreditCardPaymentTxn"}
 
 

@@ -48,12 +48,14 @@ MESSAGES: dict[str, str] = {
     "5030": "Feature Not Supported",
     "6000": "A business validation error has occurred while processing your request",
     "6010": "AccountType or AccountSubType must be given",
+    "6060": "Opening balance date is missing",
     "6070": "Amount calculation incorrect in the request",
     "6080": "No Name Provided",
     "6090": "Discount line incomplete",
     "6100": "Invalid Line TaxCode",
     "6140": "Duplicate Document Number Error",
     "6150": "ParentRef required",
+    "6160": "Invalid TaxCodeRef",
     "6180": "Sub Level Limit",
     "6190": "Invalid Company Status",
     "6200": "Account Period Closed",
@@ -175,6 +177,18 @@ def stale(who: str) -> Fault:
 
 def business(text: str) -> Fault:
     return Fault("6000", f"Business Validation Error: {text}")
+
+
+def opening_without_date(member: str) -> Fault:
+    return Fault("6060", "An opening balance needs its date.", member)
+
+
+def parent_required(member: str) -> Fault:
+    return Fault("6150", f"ParentRef required : {member} is true and there is no parent", member)
+
+
+def detail_required(member: str) -> Fault:
+    return Fault("6440", f"Transaction Detail Information Required : {member}", member)
 
 
 def wrong_amount(value: object) -> Fault:

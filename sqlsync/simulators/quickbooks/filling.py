@@ -57,6 +57,8 @@ class Filling:
             refused["DiscountLineDetail"] = "Discounts are switched off for this company."
         if not self.settings.allow_shipping:
             refused["SHIPPING_ITEM_ID"] = "Shipping is switched off for this company."
+        if not self.settings.allow_gratuity:
+            refused["GRATUITY_ITEM_ID"] = "Gratuities are switched off for this company."
         rules = rules_of(self.books, self.settings, purchase=purchase)
         return Pricing(rules, self.options.enforce_line_types, self._parts_of, refused)
 
@@ -92,7 +94,14 @@ class Filling:
             self.doc.setdefault(name, value)
 
     def due(self, term: Doc | None = None) -> str:
-        """TxnDate and the days, or the day of a month, that the term says."""
+        """TxnDate and the days, or the day of a month, that the term says. Raises 2190."""
+        try:
+            return self._due(term)
+        except (OverflowError, ValueError):
+            detail = f"Invalid Date Range. Supplied value:{self.doc['TxnDate']}"
+            raise Fault("2190", detail, "TxnDate") from None
+
+    def _due(self, term: Doc | None) -> str:
         day = date.fromisoformat(self.doc["TxnDate"])
         chosen = number_of(term if term is not None else self.doc.get("SalesTermRef"))
         row = self.books.table("Term").get(chosen)

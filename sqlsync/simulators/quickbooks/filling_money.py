@@ -31,6 +31,8 @@ def deposit(filling: Filling) -> None:
             _deposited(filling, row, linked)
             row = {name: v for name, v in row.items() if name not in _OF_OWN_ROWS}
         else:
+            if not row.get("DetailType"):
+                raise faults.missing("DetailType")
             if not number_of((row.get("DepositLineDetail") or {}).get("AccountRef")):
                 raise faults.missing("AccountRef")
             row = {**row, "DetailType": "DepositLineDetail"}
@@ -54,8 +56,11 @@ def _deposited(filling: Filling, row: Doc, linked: list[Any]) -> None:
         raise faults.cannot_be_linked()
     (link,) = linked
     kind, number = str(link.get("TxnType")), str(link.get("TxnId") or "")
-    if link.get("TxnLineId") in (None, ""):
+    part = link.get("TxnLineId")
+    if part in (None, ""):
         raise faults.missing("TxnLineId")
+    if kind in ON_DEPOSITS and str(part) != "0":
+        raise faults.cannot_be_linked()
     held = None
     if kind in _DEPOSITED and number.isdigit():
         held = filling.books.table(kind).get(int(number))

@@ -29,6 +29,8 @@ def invoice(filling: Filling) -> None:
     if doc.get("Deposit") and not filling.settings.allow_deposit:
         raise faults.business("Deposits on invoices are switched off for this company.")
     _priced(filling)
+    if len(doc["Line"]) - 1 > lines.TAXED_LINES_MAX and any(map(lines.is_taxed, doc["Line"])):
+        raise faults.business(f"A taxable invoice can have at most {lines.TAXED_LINES_MAX} lines.")
 
 
 def estimate(filling: Filling) -> None:

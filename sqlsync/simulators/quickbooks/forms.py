@@ -21,7 +21,7 @@ from sqlsync.simulators.quickbooks.entities import (
     known_properties,
 )
 from sqlsync.simulators.quickbooks.faults import Fault
-from sqlsync.simulators.quickbooks.values import Doc, is_date
+from sqlsync.simulators.quickbooks.values import Doc, is_date, parse_moment
 
 REFERENCE = frozenset({"value", "name", "type"})
 
@@ -136,6 +136,8 @@ def convert(field: FieldSpec, value: Any) -> Any:
         if isinstance(value, str) and is_date(value[:10]):
             return value[:10]
         raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
+    if not isinstance(value, str) or parse_moment(value) is None:
+        raise Fault("2060", f"Invalid date format. Supplied value:{value}", element)
     return value
 
 
@@ -150,26 +152,30 @@ def _text(field: FieldSpec, value: Any, element: str) -> str:
         raise faults.too_long(element, field.max_length, len(value))
     if field.enum and value and value not in field.enum:
         raise Fault("2170", f"Invalid Enumeration : {value}", element)
-    if field.path[-1] == "Address" and value and ("@" not in value or " " in value.strip()):
+    if field.path[-1] == "Address" and value and not all(map(is_mail, value.split(","))):
         detail = "Email Address does not conform to the syntax rules of RFC 822."
         raise Fault("2210", f"{detail} Supplied value:{value}", element)
     return value
 
 
+def is_mail(text: str) -> bool:
+    """One address of a list: somebody at a place, without a space inside."""
+    somebody, at, place = text.strip().rpartition("@")
+    return bool(somebody and at and place) and " " not in text.strip()
+
+
 def _number(value: Any, element: str) -> Decimal | int:
     if isinstance(value, bool):
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
-    if isinstance(value, int):
-        return value
     try:
-        number = Decimal(value) if isinstance(value, str) else value
+        number = Decimal(value) if isinstance(value, int | str) else value
     except InvalidOperation:
         number = None
     if not isinstance(number, Decimal) or not number.is_finite():
         raise Fault("2090", f"Invalid Number. Supplied value:{value}", element)
     if number.adjusted() > 14:
         raise Fault("2090", f"Number is out of range. Supplied value:{value}", element)
-    return number
+    return value if isinstance(value, int) else number
 
 
 def read_id(body: Doc) -> int:

@@ -75,6 +75,10 @@ class _Entering:
 
     def __init__(self, books: Books, random: Random, calendar: Calendar, now: int) -> None:
         self.books = books
+        # What is bought is untaxed, which is said by the row in the US and by the form elsewhere.
+        is_us = books.country == "US"
+        self.untaxed_row: Doc = {"TaxCodeRef": {"value": "NON"}} if is_us else {}
+        self.untaxed_form: Doc = {} if is_us else {"GlobalTaxCalculation": "NotApplicable"}
         self.random = random
         self.calendar = calendar
         self.now = now
@@ -138,6 +142,7 @@ class _Entering:
             "CurrencyRef": self.books.home,
             "VendorRef": {"value": str(vendor.id), "name": vendor.name},
             "SalesTermRef": {"value": "3"},
+            **self.untaxed_form,
             "Line": lines,
         }
         row = doc_row(
@@ -169,6 +174,7 @@ class _Entering:
             "CurrencyRef": self.books.home,
             "CustomField": [],
             "VendorAddr": {"Line1": vendor.name, "Line2": address.get("Line1", "")},
+            **self.untaxed_form,
             "Line": lines,
         }
         doc_row(
@@ -209,7 +215,7 @@ class _Entering:
                         "ItemRef": {"value": str(item.id), "name": item.name},
                         "UnitPrice": price_of(cost),
                         "Qty": quantity,
-                        "TaxCodeRef": {"value": "NON"},
+                        **self.untaxed_row,
                     },
                 }
             )
@@ -225,7 +231,7 @@ class _Entering:
                     "AccountBasedExpenseLineDetail": {
                         "AccountRef": {"value": "60", "name": "Shipping"},
                         "BillableStatus": "NotBillable",
-                        "TaxCodeRef": {"value": "NON"},
+                        **self.untaxed_row,
                     },
                 }
             )

@@ -189,7 +189,11 @@ class Entry:
         receipts = self.books.tables["SalesReceipt"]
         receipt = receipts.rows[receipts.ids[0]]
         link = {"TxnId": str(receipt.id), "TxnType": "SalesReceipt", "TxnLineId": "0"}
-        interest = {"Amount": 25, "DepositLineDetail": {"AccountRef": {"value": "92"}}}
+        interest = {
+            "Amount": 25,
+            "DetailType": "DepositLineDetail",
+            "DepositLineDetail": {"AccountRef": {"value": "92"}},
+        }
         self.enter(
             "Deposit",
             DepositToAccountRef={"value": "35"},

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from sqlsync.simulators.quickbooks import faults
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.owing import links_of, other_document, owed
 from sqlsync.simulators.quickbooks.store import Links, Row, Table
 from sqlsync.simulators.quickbooks.unit import Unit
+from sqlsync.simulators.quickbooks.values import Doc
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,17 @@ SIDE_OF = {
     for side in (SALES, PURCHASES)
     for name in (side.payment, side.document, side.credit, side.party)
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """What a payment links. sign: -1 where it gives instead of being paid; open: cents."""
+
+    table: Table
+    row: Row
+    sign: int
+    party: int
+    open: int
 
 
 class Ledger:
@@ -75,10 +88,27 @@ class Ledger:
         self.owe(side, party, (due - used) * sign)
         row.total, row.open, row.party = total, due - used, party
 
+    def refit(self, name: str, row: Row, doc: Doc) -> None:
+        """Payments let go what a journal entry, a deposit or an expense will no longer be owed.
+
+        To be called before `doc` is put into its row.
+        """
+        for side in (SALES, PURCHASES):
+            linked = links_of(self.books.table(side.payment), row)
+            if not linked:
+                continue
+            before = owed(self.books, side.party, name, row.doc or {})
+            after = owed(self.books, side.party, name, doc)
+            keep = 0
+            if before and after and before.party == after.party:
+                keep = max(after.cents * (1 if before.cents > 0 else -1), 0)
+            self.release(side, row, keep)
+
     def release(self, side: Side, document: Row, keep: int) -> None:
-        """Unlinks payments, the latest first, until at most `keep` cents are linked."""
-        excess = sum(cents for _, cents in document.links) - keep
-        for payment_id, cents in reversed(document.links):
+        """Unlinks the side's payments, the latest first, until at most `keep` cents are linked."""
+        linked = links_of(self.books.table(side.payment), document)
+        excess = sum(cents for _, cents in linked) - keep
+        for payment_id, cents in reversed(linked):
             if excess <= 0:
                 return
             freed = min(cents, excess)
@@ -96,7 +126,7 @@ class Ledger:
         for number in reversed(list(links)):
             if excess <= 0:
                 return
-            if self._linked(side, number)[2] > 0:
+            if self._linked(side, number).sign > 0:
                 freed = min(links[number], excess)
                 links[number] -= freed
                 excess -= freed
@@ -126,27 +156,35 @@ class Ledger:
 
     def _applied(self, side: Side, links: Mapping[int, int]) -> int:
         """What documents get less what credits give."""
-        return sum(cents * self._linked(side, number)[2] for number, cents in links.items())
+        return sum(cents * self._linked(side, number).sign for number, cents in links.items())
 
-    def _linked(self, side: Side, number: int) -> tuple[Table, Row, int]:
-        """A linked document or credit, and the sign of what is linked to it."""
-        table = self.books.table(side.document)
-        row = table.get(number)
-        if row is not None:
-            return table, row, 1
-        table = self.books.table(side.credit)
-        return table, table.rows[number], -1
+    def _linked(self, side: Side, number: int) -> _Linked:
+        """A linked document or credit, or another form on the side's accounts."""
+        for name, sign in ((side.document, 1), (side.credit, -1)):
+            row = self.books.table(name).get(number)
+            if row is not None:
+                return _Linked(self.books.table(name), row, sign, row.party, row.open)
+        found = other_document(self.books, side.party, number)
+        standing = found and owed(self.books, side.party, found[1].name, found[2].doc or {})
+        if not found or not standing:
+            raise faults.cannot_be_linked()
+        _, table, row = found
+        used = sum(cents for _, cents in links_of(self.books.table(side.payment), row))
+        sign = 1 if standing.cents > 0 else -1
+        return _Linked(table, row, sign, standing.party, abs(standing.cents) - used)
 
     def _apply(self, side: Side, document_id: int, payment: int, delta: int, amount: int) -> None:
-        table, document, sign = self._linked(side, document_id)
-        if delta > document.open:
+        found = self._linked(side, document_id)
+        document = found.row
+        if delta > found.open:
             raise faults.business(
-                f"You can't apply more than the open balance of {table.name} {document_id}."
+                f"You can't apply more than the open balance of {found.table.name} {document_id}."
             )
-        self.unit.edit(table, document)
-        document.open -= delta
+        self.unit.edit(found.table, document)
+        if found.table.name in (side.document, side.credit):
+            document.open -= delta
         document.links = _relinked(document.links, payment, amount)
-        self.owe(side, document.party, -delta * sign)
+        self.owe(side, found.party, -delta * found.sign)
 
     def finish(self) -> None:
         """Books what parties owe."""

@@ -19,6 +19,7 @@ from sqlsync.simulators.quickbooks.values import Doc, money, to_cents
 SALES_DETAILS = ("SalesItemLineDetail", "GroupLineDetail", "DescriptionOnly", "DiscountLineDetail")
 PURCHASE_DETAILS = ("ItemBasedExpenseLineDetail", "AccountBasedExpenseLineDetail")
 LINES_MAX = 10_000
+TAXED_LINES_MAX = 750  # of an invoice with tax on a row
 SERVER_ROW = "SubTotalLineDetail"
 SPECIAL_ITEMS = frozenset({"SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID"})
 
@@ -130,7 +131,7 @@ def price_sales(doc: Doc, known: Iterable[Doc], pricing: Pricing, *, tax_sent: b
         reduction, discount = _discount(row, subtotal)
         lines.append(discount)
     if pricing.tax.is_us:
-        taxable = sum(to_cents(row["Amount"]) for row in sold if _is_taxed(row))
+        taxable = sum(to_cents(row["Amount"]) for row in sold if is_taxed(row))
         if doc.get("ApplyTaxAfterDiscount") and subtotal:
             taxable -= int(
                 (Decimal(reduction) * taxable / subtotal).quantize(Decimal(1), ROUND_HALF_UP)
@@ -139,7 +140,7 @@ def price_sales(doc: Doc, known: Iterable[Doc], pricing: Pricing, *, tax_sent: b
     return Priced(lines, tax.detail, subtotal - reduction + tax.cents)
 
 
-def _is_taxed(row: Doc) -> bool:
+def is_taxed(row: Doc) -> bool:
     code = (row.get("SalesItemLineDetail") or {}).get("TaxCodeRef") or {}
     return bool(code.get("value") == "TAX")
 
@@ -224,6 +225,8 @@ def _discount(row: Doc, subtotal: int) -> tuple[int, Doc]:
         if row.get("Amount") is None:
             raise Fault("6090", "Discount line needs an Amount or a percentage.")
         cents = to_cents(row["Amount"])
+        if cents < 0:
+            raise Fault("2140", f"Invalid Amount. Supplied value:{row['Amount']}", "Amount")
         detail["PercentBased"] = False
     detail.setdefault("DiscountAccountRef", {"value": "86"})
     return cents, {
@@ -242,9 +245,9 @@ def price_purchase(
         kind = row["DetailType"]
         detail = dict(row.get(kind) or {})
         if kind == "AccountBasedExpenseLineDetail" and not detail.get("AccountRef"):
-            raise faults.missing("AccountRef")
+            raise faults.detail_required("AccountRef")
         if kind == "ItemBasedExpenseLineDetail" and not detail.get("ItemRef"):
-            raise faults.missing("ItemRef")
+            raise faults.detail_required("ItemRef")
         cents = _amount(row, detail)
         for name in ("Qty", "UnitPrice"):
             if name in detail:

@@ -12,6 +12,7 @@ from sqlsync.simulators.quickbooks import accounts, faults
 from sqlsync.simulators.quickbooks.faults import Fault
 from sqlsync.simulators.quickbooks.lines import plain
 from sqlsync.simulators.quickbooks.options import Options
+from sqlsync.simulators.quickbooks.settings import settings_of
 from sqlsync.simulators.quickbooks.store import PARTIES, Books, Row
 from sqlsync.simulators.quickbooks.values import CURRENCY_NAMES, Doc
 
@@ -29,8 +30,20 @@ _KIND = {
     "JournalCode": "journal code",
     "CompanyCurrency": "currency",
 }
+_STOCK_ACCOUNTS = (
+    ("AssetAccountRef", "Other Current Asset", "Inventory"),
+    ("ExpenseAccountRef", "Cost of Goods Sold", None),
+    ("IncomeAccountRef", "Income", "SalesOfProductIncome"),
+)
+_NOT_OF_CATEGORIES = (
+    *("IncomeAccountRef", "ExpenseAccountRef", "AssetAccountRef", "UnitPrice", "PurchaseCost"),
+    *("QtyOnHand", "ItemGroupDetail", "InvStartDate"),
+)
 _NOT_MARKED = frozenset({"Term", "CompanyCurrency", "JournalCode", "TaxAgency"})  # when inactive
 _WITHOUT_ACTIVE = frozenset({"JournalCode", "TaxAgency"})
+
+
+_MARKS_CHILDREN = {"Item": "SubItem", "Class": "SubClass"}  # Customer: see _party
 
 
 def name_member(entity: str) -> str:
@@ -47,8 +60,10 @@ def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) ->
         doc.setdefault("Active", True)
     if entity in PARTIES:
         _party(entity, doc, row, options)
+        if entity == "Customer":
+            _customer(books, doc, is_new=is_new)
     elif entity == "Item":
-        _item(doc, row)
+        _item(books, doc, row)
     elif entity == "Account":
         _account(doc, is_new=is_new)
         longest = 20 if books.country in ("AU", "CA") else 7
@@ -65,6 +80,9 @@ def complete(books: Books, entity: str, doc: Doc, row: Row, options: Options) ->
         _currency(doc)
     elif entity == "JournalCode":
         doc.setdefault("Type", "Others")
+    marked = _MARKS_CHILDREN.get(entity)
+    if marked is not None and doc.get(marked) and not (doc.get("ParentRef") or {}).get("value"):
+        raise faults.parent_required(marked)
     doc.pop("SubClass", None)  # follows from the parent
     parent = _parent(books, entity, doc, row)
     _name(books, entity, doc, row, parent, options)
@@ -106,7 +124,10 @@ def _party(entity: str, doc: Doc, row: Row, options: Options) -> None:
         doc["PrintOnCheckName"] = doc.get("CompanyName") or doc["DisplayName"]
     if entity == "Customer":
         doc.setdefault("Taxable", True)
-        doc["Job"] = bool((doc.get("ParentRef") or {}).get("value"))
+        has_parent = bool((doc.get("ParentRef") or {}).get("value"))
+        if doc.get("Job") and not has_parent:
+            raise faults.parent_required("Job")
+        doc["Job"] = has_parent
         doc.setdefault("BillWithParent", False)
         doc.setdefault("PreferredDeliveryMethod", "None")
         doc.setdefault("IsProject", False)
@@ -125,7 +146,18 @@ def _party(entity: str, doc: Doc, row: Row, options: Options) -> None:
             doc[name] = {"Id": str(1_000_000 + row.id * 4 + label), **doc[name]}
 
 
-def _item(doc: Doc, row: Row) -> None:
+def _customer(books: Books, doc: Doc, *, is_new: bool) -> None:
+    """What its opening balance and its exemption from tax need."""
+    if is_new and doc.get("Balance") and not doc.get("OpenBalanceDate"):
+        raise faults.opening_without_date("OpenBalanceDate")
+    reason = doc.get("TaxExemptionReasonId")
+    if reason is not None and not (str(reason).isdigit() and 1 <= int(reason) <= 15):
+        raise Fault("2090", f"Invalid Number. Supplied value:{reason}", "TaxExemptionReasonId")
+    if doc["Taxable"] is False and reason is None and settings_of(books).automated_sales_tax:
+        raise faults.missing("TaxExemptionReasonId")
+
+
+def _item(books: Books, doc: Doc, row: Row) -> None:
     kind = doc.setdefault("Type", "Service")
     if (row.doc or {}).get("Type") == "Inventory" and kind != "Inventory":
         raise faults.business("An inventory item cannot become an item of another type.")
@@ -135,10 +167,18 @@ def _item(doc: Doc, row: Row) -> None:
         for name in (*needed, "QtyOnHand"):
             if doc.get(name) is None:
                 raise faults.missing(name)
+        if not doc.get("TrackQtyOnHand"):
+            raise faults.missing("TrackQtyOnHand")
+        for name, *wanted in _STOCK_ACCOUNTS:
+            _check_account(books, doc, name, *wanted)
     elif kind in ("Service", "NonInventory") and not (
         doc.get("IncomeAccountRef") or doc.get("ExpenseAccountRef")
     ):
         raise faults.missing("IncomeAccountRef")
+    if kind == "Category":
+        for name in _NOT_OF_CATEGORIES:
+            if doc.get(name):
+                raise faults.business(f"A category has a name and a parent, and no {name}.")
     doc.setdefault("Taxable", False)
     doc["TrackQtyOnHand"] = stocked
     for name in ("UnitPrice", "PurchaseCost", "QtyOnHand"):
@@ -147,6 +187,15 @@ def _item(doc: Doc, row: Row) -> None:
     if kind in ("Service", "NonInventory", "Inventory"):
         doc.setdefault("UnitPrice", 0)
         doc.setdefault("PurchaseCost", 0)
+
+
+def _check_account(books: Books, doc: Doc, member: str, kind: str, subtype: str | None) -> None:
+    """Raises 6430 where the account is not of the type that goods need there."""
+    row = books.table("Account").get(int(doc[member]["value"]))
+    found = (row.doc or {}) if row is not None else {}
+    if found.get("AccountType") != kind or subtype not in (None, found.get("AccountSubType")):
+        detail = f"Invalid account type: {found.get('AccountType')}. It must be {subtype or kind}."
+        raise Fault("6430", detail, member)
 
 
 def _term(doc: Doc) -> None:
@@ -178,10 +227,15 @@ def _account(doc: Doc, *, is_new: bool) -> None:
     kind, subtype = doc.get("AccountType"), doc.get("AccountSubType")
     if not kind and not subtype:
         raise Fault("6010", "AccountType or AccountSubType must be given")
-    if not kind and subtype:
-        kind = accounts.type_of_subtype(subtype)
-        if kind is None:
+    if subtype:
+        belongs = accounts.type_of_subtype(subtype)
+        if belongs is None or (belongs == "*" and not kind):
             raise Fault("2170", f"Invalid Enumeration : {subtype}", "AccountSubType")
+        kind = kind or belongs
+        if belongs not in ("*", kind):
+            raise faults.business(f"{subtype} is no detail type of {kind} accounts.")
+    if doc.get("OpeningBalance") and not doc.get("OpeningBalanceDate"):
+        raise faults.opening_without_date("OpeningBalanceDate")
     doc["AccountType"] = kind
     if not subtype:
         doc["AccountSubType"] = accounts.default_subtype(str(kind)) or ""

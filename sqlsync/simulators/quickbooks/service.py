@@ -6,7 +6,6 @@ it; tests reach it through `/_control`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date
@@ -24,7 +23,6 @@ from sqlsync.simulators.quickbooks.openid import Signer
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.settings import PREFERENCES
 from sqlsync.simulators.quickbooks.unit import Change
-from sqlsync.simulators.quickbooks.watching import WRITES_MAX, Write
 from sqlsync.simulators.quickbooks.webhooks import Sender
 from sqlsync.simulators.traffic import Traffic
 from sqlsync.simulators.trouble import Seen, Troubles
@@ -57,7 +55,6 @@ class Service:
         self.refresh_tokens: dict[str, str] = {}  # the first of each company
         self.troubles = Troubles()
         self.traffic = Traffic()
-        self.writes: deque[Write] = deque(maxlen=WRITES_MAX)  # what clients sent, in order
         self.sender = Sender(self.options)
         self._limiters: dict[str, Limiter] = {}
 

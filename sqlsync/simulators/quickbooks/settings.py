@@ -14,6 +14,7 @@ from typing import Any
 from sqlsync.simulators.quickbooks.store import Books
 from sqlsync.simulators.quickbooks.values import Doc, currency_ref
 
+_GRATUITY = "SalesFormsPrefs.AllowGratuity"
 _PURCHASE_NUMBERS = "VendorAndPurchasesPrefs.UseCustomTxnNumbers"
 
 
@@ -28,6 +29,7 @@ class Settings:
     allow_discount: bool
     allow_shipping: bool
     allow_deposit: bool
+    allow_gratuity: bool
     multicurrency: bool
     home: str
     automated_sales_tax: bool
@@ -60,6 +62,7 @@ def settings_of(books: Books) -> Settings:
         bool(sales.get("AllowDiscount", True)),
         bool(sales.get("AllowShipping", True)),
         bool(sales.get("AllowDeposit", True)),
+        named.get(_GRATUITY) == "true",
         bool(currency.get("MultiCurrencyEnabled")),
         str((currency.get("HomeCurrency") or {}).get("value") or "USD"),
         bool(tax.get("PartnerTaxEnabled")),

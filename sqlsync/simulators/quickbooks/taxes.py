@@ -101,7 +101,7 @@ def of_form(rules: TaxRules, given: Doc, taxable: int, *, sent: bool) -> Taxed:
 def of_rows(rules: TaxRules, doc: Doc, rows: Iterable[Doc], *, sent: bool) -> Taxed:
     """The tax of a form outside the US. Rows get TaxInclusiveAmt, and net amounts, in place.
 
-    Raises 6000 for a row that says no code where one is due.
+    Raises 6000 for a row that says no code where one is due, 6160 for one of the US alone.
     """
     way = doc.setdefault("GlobalTaxCalculation", "TaxExcluded")
     if way == "NotApplicable":
@@ -116,6 +116,8 @@ def of_rows(rules: TaxRules, doc: Doc, rows: Iterable[Doc], *, sent: bool) -> Ta
                 "Business Validation Error: Make sure all your transactions have a "
                 f"{rules.name} rate before you save.",
             )
+        if code in US_CODES:
+            raise Fault("6160", f"Invalid TaxCodeRef. Supplied value:{code}", "TaxCodeRef")
         rates = rules.rates(code)
         if way == "TaxInclusive":
             _take_out(row, detail, rates)

@@ -23,7 +23,6 @@ from sqlsync.simulators.quickbooks.pdf import form_pdf
 from sqlsync.simulators.quickbooks.service import Service
 from sqlsync.simulators.quickbooks.traffic import classify
 from sqlsync.simulators.quickbooks.values import decode, encode
-from sqlsync.simulators.quickbooks.watching import show
 from sqlsync.simulators.quickbooks.xml import to_xml
 from sqlsync.simulators.quickbooks.xml_reading import read_xml
 from sqlsync.simulators.spoiling import spoil
@@ -43,8 +42,6 @@ def data_endpoint(service: Service) -> Callable[[Request], Awaitable[Response]]:
         params = dict(request.query_params)
         body, broken = _parsed(request, path, raw)
         seen = classify(request.method, path, params, body)
-        agent, kind = (request.headers.get(name, "") for name in ("user-agent", "content-type"))
-        service.writes += show(agent, seen, kind, raw if path == "/upload" else body)
         limiter = service.limiter(request.path_params["realm"])
         call = _Call(
             service, request, seen, path, params, raw if path == "/upload" else body, broken

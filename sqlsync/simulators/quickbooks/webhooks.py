@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from sqlsync.simulators.courier import Courier, Delivery
-from sqlsync.simulators.quickbooks.entities import WITHOUT_WEBHOOK
+from sqlsync.simulators.quickbooks.entities import WEBHOOKS
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.unit import Change
 from sqlsync.simulators.quickbooks.values import Doc, encode, zulu
@@ -35,6 +35,7 @@ _CLOUD = {
     "Merge": "merged",
 }
 
+_LETTERS = {"Create": "C", "Delete": "D", "Merge": "M", "Void": "V", "Emailed": "E"}
 _SILENT = frozenset({"Account", "Item"})  # figures of theirs that other records' writes change
 
 
@@ -116,8 +117,6 @@ class Sender(Courier[Event]):
             return
         events: list[Event] = []
         for change in changes:
-            if change.entity in WITHOUT_WEBHOOK:
-                continue
             if change.operation == "Balance" and (
                 change.entity in _SILENT or not self.options.webhook_customer_on_balance
             ):
@@ -125,6 +124,8 @@ class Sender(Courier[Event]):
             operation = change.operation
             if operation == "Deactivate" and self.options.webhook_deactivate_as_delete:
                 operation = "Delete"
+            if _LETTERS.get(operation, "U") not in WEBHOOKS.get(change.entity, ""):
+                continue
             gone = str(change.deleted) if change.deleted else ""
             events.append(Event(realm, change.entity, str(change.id), operation, change.at, gone))
         self.add(events)

@@ -146,7 +146,7 @@ class Writer:
             to = address or (doc.get(member) or {}).get("Address")
             if not to:
                 raise Fault("6420", "Email address is required", member)
-            if "@" not in to:
+            if not all(map(forms.is_mail, to.split(","))):
                 detail = "Email Address does not conform to the syntax rules of RFC 822."
                 raise Fault("2210", f"{detail} Supplied value:{to}", member)
             unit.edit(self.books.table(entity.name), row, operation="Emailed")

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from sqlsync.simulators.xero.organisation import Organisation
 
 
-def allocations(organisation: Organisation, call: Call, endpoint: Endpoint) -> Doc:
-    """PUT applies credit to invoices, DELETE takes it back."""
+def allocations(organisation: Organisation, call: Call, endpoint: Endpoint) -> Doc | Answer:
+    """PUT applies credit to invoices, DELETE takes it back and answers the bare allocation."""
     row = organisation.find_row(endpoint, call.parts[1])
     desk = organisation.desk(call)
     if call.method == "DELETE" and len(call.parts) == 4:
-        return _taken_back(organisation, call, endpoint, row, desk)
+        return Answer(_taken_back(organisation, call, endpoint, row, desk))
     if call.method not in ("PUT", "POST") or len(call.parts) != 3:
         raise problems.method_not_allowed()
     elements = read_elements("Allocations", "Allocation", call.body)
@@ -52,14 +52,13 @@ def _taken_back(
 
     gone = organisation.attempt(desk, endpoint, row, work)
     organisation.commit(desk, call)
-    shown = {
+    return {
         "AllocationID": gone["AllocationID"],
         "Amount": gone["Amount"],
         "Date": ms_date(gone["Date"]),
         "Invoice": {"InvoiceID": gone["InvoiceID"]},
         "IsDeleted": True,
     }
-    return {"Allocations": [shown]}
 
 
 def members(organisation: Organisation, call: Call) -> Doc | Answer:

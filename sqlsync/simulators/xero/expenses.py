@@ -94,6 +94,8 @@ def _journal_line(desk: Desk, sent: Any, amounts: str) -> Doc:
         account = desk.account(named)
     except Invalid:
         raise Invalid(f"Account code '{code}' is not a valid code for this document.") from None
+    if sent.get("AccountID") and str(sent["AccountID"]).lower() != account.id:
+        raise Invalid(f"Account code '{code}' and the AccountID do not name the same account.")
     facts = {**desk.doc("Accounts", account)}
     if facts.get("SystemAccount") in _FORBIDDEN_SYSTEM or facts["Type"] in ("BANK", "INVENTORY"):
         raise Invalid(f"Account code '{code}' cannot be used in a manual journal.")
@@ -303,6 +305,8 @@ def _source(desk: Desk, doc: Doc) -> tuple[str, Doc]:
 
 def _target(desk: Desk, doc: Doc) -> Doc | None:
     if not doc.get("TargetTransactionID"):
+        if doc.get("TargetLineItemID"):
+            raise Invalid("The TargetTransactionID must be specified with a TargetLineItemID.")
         return None
     row = desk.books.row("Invoices", doc["TargetTransactionID"])
     if row is None:

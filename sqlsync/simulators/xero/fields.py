@@ -16,6 +16,8 @@ from typing import Any
 from sqlsync.simulators.xero.problems import Invalid
 from sqlsync.simulators.xero.values import Doc, is_uuid, number, read_date
 
+_MOST_DIGITS = 14  # before the point, beyond the first
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -100,19 +102,32 @@ def check(type_name: str, body: Doc) -> None:
         fault = _fault(member, value)
         if fault:
             raise Invalid(fault)
-        if member.kind == "object" and _has_own_rules(member.of):
-            continue
-        if member.kind == "object":
-            check(member.of, value)
-        elif member.kind == "list" and not _has_own_rules(member.of):
-            for element in value:
-                if isinstance(element, dict):
-                    check(member.of, element)
+        for element in value if member.kind == "list" else [value]:
+            if not isinstance(element, dict):
+                continue
+            if _has_own_rules(member.of):
+                _check_kinds(member.of, element)
+            else:
+                check(member.of, element)
 
 
 def _has_own_rules(type_name: str) -> bool:
     """Nested records are held against their own rules where they are used."""
     return type_name in ("Contact", "Invoice", "CreditNote", "Account", "User", "BrandingTheme")
+
+
+def _check_kinds(type_name: str, body: Doc) -> None:
+    """Of a nested record, which is only referred to: what could not be read at all."""
+    members = members_of(type_name)
+    for name, value in body.items():
+        member = members[name.lower()]
+        if member.kind in _READ_AS and value not in (None, "") and not member.is_read_only:
+            fault = _fault(member, value)
+            if fault:
+                raise Invalid(fault)
+
+
+_READ_AS = frozenset(("boolean", "date", "decimal", "enum", "integer", "uuid"))
 
 
 def _fault(member: Member, value: Any) -> str | None:
@@ -123,8 +138,17 @@ def _fault(member: Member, value: Any) -> str | None:
         if member.length is not None and len(value) > member.length:
             return f"The {name} field must be no longer than {member.length} characters."
     elif kind == "decimal":
-        if number(value) is None:
+        found = number(value)
+        if found is None:
             return f"{name} must be a number."
+        if found.adjusted() > _MOST_DIGITS:
+            return f"{name} is too large."
+    elif kind == "boolean":
+        if not isinstance(value, bool) and str(value).lower() not in ("true", "false"):
+            return f"{name} must be true or false."
+    elif kind == "integer":
+        if isinstance(value, bool) or not str(value).removeprefix("-").isdigit():
+            return f"{name} must be a whole number."
     elif kind == "date":
         if read_date(value) is None:
             return f"{name} is not a valid date."

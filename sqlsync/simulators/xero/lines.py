@@ -123,7 +123,7 @@ def _line(desk: Desk, sent: Doc, base: Doc | None, kind: LineKind, amounts: str)
         sent.get(name) is not None for name in ("Quantity", "UnitAmount", "LineAmount")
     )
     is_text_only = not has_amount and item is None and (base is None or base.get("_text", False))
-    if not text and (is_text_only or kind.must_code):
+    if not text:
         raise Invalid("Description must be at least 1 character.")
     if text:
         line["Description"] = str(text)

@@ -210,7 +210,8 @@ def save_repeating(desk: Desk, body: Doc, row: Row | None) -> Row:
     if row is not None and old is not None:
         if old["Status"] == "DELETED":
             raise Invalid("Repeating invoice not of valid status for modification")
-        if set(body) - {"RepeatingInvoiceID", "Status"}:
+        flags = {name for name, value in body.items() if value is False}  # as SDKs send them
+        if set(body) - flags - {"RepeatingInvoiceID", "Status"}:
             raise Invalid("Only the Status of a repeating invoice can be updated.")
         if body.get("Status") not in ("DRAFT", "AUTHORISED", "DELETED"):
             raise Invalid("The status of the repeating invoice is not valid.")

@@ -291,7 +291,8 @@ class Organisation:
             found = attachments(self, call, endpoint)
             return found if isinstance(found, Answer) else self._enveloped(call, found)
         if word == "allocations" and endpoint.name in _ALLOCATING:
-            return self._enveloped(call, allocations(self, call, endpoint))
+            applied = allocations(self, call, endpoint)
+            return applied if isinstance(applied, Answer) else self._enveloped(call, applied)
         if word == "contacts" and endpoint.name == "ContactGroups":
             return self._enveloped(call, members(self, call))
         if word == "options" and endpoint.name == "TrackingCategories":

@@ -50,6 +50,8 @@ def allocation_keys(doc: Doc) -> list[Key]:
 
 def save_payment(desk: Desk, body: Doc, row: Row | None) -> Row:
     if row is None:
+        if not body.get("Date"):
+            raise Invalid("Payment Date must be specified.")
         return create_payment(desk, body)
     old = desk.doc("Payments", row)
     if body.get("Status") != "DELETED":

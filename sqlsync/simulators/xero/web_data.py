@@ -173,8 +173,9 @@ class _Exchange:
 
     def _check_body(self) -> None:
         kind = self.call.content_type.lower()
-        if kind and "json" not in kind:
-            raise problems.bad_post("Only application/json is served here.")
+        is_xml = self.call.body.lstrip().startswith(b"<")
+        if kind and ("xml" if is_xml else "json") not in kind:
+            raise problems.bad_post("Only application/json and application/xml are served here.")
         if len(self.call.body) > self.service.options.body_bytes_max:
             raise problems.bad_post("The request is too large.")
 

@@ -34,6 +34,7 @@ from sqlsync.simulators.xero.values import (
     read_date,
     total,
 )
+from sqlsync.simulators.xero.xml_reading import read_xml
 
 Match = Callable[[Desk, Doc], Row | None]
 Save = Callable[[Desk, Doc, Row | None], Row]
@@ -102,12 +103,25 @@ RULES: dict[str, Rules] = {
 
 
 def read_elements(endpoint_key: str, type_name: str, raw: bytes, *, one: bool = False) -> list[Doc]:
-    """The elements of a request body: `{"Invoices": [...]}`, a list, or one bare object.
+    """The elements of a request body: `{"Invoices": [...]}`, a list, one bare object, or XML.
 
     Raises Refused (PostDataInvalidException).
     """
     if not raw.strip():
         raise bad_post("The request body is missing.")
+    elements = _parsed(endpoint_key, type_name, raw)
+    if not isinstance(elements, list) or not elements:
+        raise bad_post(f"The request holds no {endpoint_key}.")
+    if any(not isinstance(element, dict) for element in elements):
+        raise bad_post("JSON for post data was invalid, every element must be an object.")
+    if one and len(elements) > 1:
+        raise bad_post(f"Only one {type_name} can be sent in a request.")
+    return [spelled(type_name, element) for element in elements]
+
+
+def _parsed(endpoint_key: str, type_name: str, raw: bytes) -> Any:
+    if raw.lstrip().startswith(b"<"):
+        return read_xml(endpoint_key, type_name, raw)
     try:
         body = decode(raw)
     except ValueError as error:
@@ -116,13 +130,7 @@ def read_elements(endpoint_key: str, type_name: str, raw: bytes, *, one: bool = 
     if isinstance(body, dict):
         wrapped = [value for name, value in body.items() if name.lower() == endpoint_key.lower()]
         elements = wrapped[0] if wrapped and isinstance(wrapped[0], list) else [body]
-    if not isinstance(elements, list) or not elements:
-        raise bad_post(f"The request holds no {endpoint_key}.")
-    if any(not isinstance(element, dict) for element in elements):
-        raise bad_post("JSON for post data was invalid, every element must be an object.")
-    if one and len(elements) > 1:
-        raise bad_post(f"Only one {type_name} can be sent in a request.")
-    return [spelled(type_name, element) for element in elements]
+    return elements
 
 
 @dataclass(slots=True)
@@ -146,6 +154,8 @@ def write_all(
         raise bad_post(f"At most {limit} {endpoint.name} can be sent in a request.")
     outcomes: list[Outcome] = []
     for body in elements:
+        if creates and is_uuid(body.get(endpoint.id_field)):
+            desk.need(endpoint.name, body[endpoint.id_field])  # an id nobody issued: 404
         matched = None if creates else rules.match(desk, body)
         outcomes.append(_one(desk, endpoint.name, rules, body, matched))
     return outcomes

@@ -7,6 +7,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from backfill.inbox import Named, named_records
 from backfill.requests import request_poll
 from backfill.schedule import Rereading
@@ -138,7 +140,9 @@ async def test_webhooks_bring_what_they_name_and_lists_do_not_take_it_away_again
         assert found.differences == ()  # nor does `verify` see one
 
 
-async def test_a_scope_that_is_missing_hurts_its_own_tables_only(xero_url: str) -> None:
+async def test_a_scope_that_is_missing_hurts_its_own_tables_only_and_is_said_once(
+    xero_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with world(xero_url, broad_scopes=False) as w, working(w):
         await w.until(
             "select count(*) filter (where state = 'live') = 29"
@@ -151,6 +155,49 @@ async def test_a_scope_that_is_missing_hurts_its_own_tables_only(xero_url: str) 
         assert [(row[0], row[2]) for row in rows] == [("expense_claim", True), ("receipt", True)]
         assert "the consent does not cover it" in rows[0][1]
         await w.until("select state = 'live' from sqlsync.connection")
+        # Asked again it says the same, and not again in the log.
+        caplog.clear()
+        ask = f"update {SCHEMA}._sync_cdc set next_run_at = now(), updated_at = '2026-01-01'"
+        await w.rows(ask + " where state = 'error' returning object")
+        await w.rows("select pg_notify('sqlsync_work', '')")
+        await w.until(
+            "select count(*) = 2 from xero._sync_cdc"
+            " where state = 'error' and updated_at > '2026-01-01' and next_run_at > now()"
+        )
+        assert not [record for record in caplog.records if "does not cover" in record.message]
+
+
+async def test_a_write_that_changes_other_records_has_them_asked_for(xero_url: str) -> None:
+    """Nothing tells of it here: no webhooks, and invoices have been quiet for long."""
+    async with world(xero_url) as w, working(w):
+        await w.settled()
+        invoices = w.sim.records("invoice")
+        due = next(i for i in invoices if i["AmountDue"] > 1 and i["Status"] == "AUTHORISED")
+        bank = next(a["AccountID"] for a in w.sim.records("account") if a["Type"] == "BANK")
+        key = due["InvoiceID"]
+        w.sim.person(
+            "payment",
+            "create",
+            Invoice={"InvoiceID": key},
+            Account={"AccountID": bank},
+            Date="2026-11-20",
+            Amount=0.5,
+        )
+        asked = len(w.asked.of("GET", "Invoices"))
+        # As a write through the proxy leaves it.
+        await w.rows(
+            "insert into sqlsync.journal (id, connection_id, state, owner, transaction_id, seq,"
+            " role_name, table_name, kind, call_key, call_item, fields, answer)"
+            " values (gen_random_uuid(), %s, 'mirrored', 1, gen_random_uuid(), 1, 'ada', 'payment',"
+            " 'create', 'k', 0, %s, '{}') returning id",
+            w.connection_id,
+            json.dumps({"Invoice": {"InvoiceID": key}}),
+        )
+        await w.rows("select pg_notify('sqlsync_poll', %s)", str(w.connection_id))
+        await w.until(
+            f"select amount_paid > {due['AmountPaid']} from {SCHEMA}.invoice where id = '{key}'"
+        )
+        assert len(w.asked.of("GET", "Invoices")) == asked + 1
 
 
 async def test_polls_spare_the_calls_of_a_day(xero_url: str) -> None:

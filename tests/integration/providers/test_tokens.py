@@ -121,6 +121,22 @@ async def test_a_stored_token_is_used_without_a_call(
     assert len(server.seen) == 1
 
 
+async def test_a_token_of_a_short_life_is_used_too(
+    pool: EnginePool,
+    other_pool: EnginePool,
+    vault: Vault,
+    oauth: OAuthClient,
+    service: TokenService,
+    server: LoopbackServer,
+) -> None:
+    """Else each call would come with a refresh of its own."""
+    service.expires_in = 60
+    connection_id = await connected(pool, vault, oauth)
+    for source in (TokenSource(p, vault, oauth, connection_id) for p in (pool, other_pool)):
+        assert [await source.access_token() for _ in range(3)] == ["access-1"] * 3
+    assert len(server.seen) == 1
+
+
 async def test_two_processes_that_need_a_token_at_once_refresh_once(
     pool: EnginePool,
     other_pool: EnginePool,
@@ -272,8 +288,11 @@ async def test_a_grant_that_is_gone_keeps_its_tokens_and_waits_for_a_person(
 async def test_a_token_that_is_still_good_serves_while_the_token_service_is_down(
     pool: EnginePool, vault: Vault, oauth: OAuthClient, service: TokenService
 ) -> None:
-    service.expires_in = 60  # inside the margin: a refresh is tried each time
     source = TokenSource(pool, vault, oauth, await connected(pool, vault, oauth))
+    async with pool.connection() as connection:  # inside the margin: a refresh is tried each time
+        await connection.execute(
+            "update sqlsync.token set access_expires_at = now() + interval '1 minute'"
+        )
     service.reply = Reply(b"<html>", 503)
     assert await source.access_token() == "access-1"
     with pytest.raises(Unreachable):

@@ -765,6 +765,18 @@ async def test_changes_are_walked_and_archived_contacts_are_among_them(world: Wo
     assert all(c.headers["if-modified-since"] for c in world.books.calls)
 
 
+async def test_no_changes_may_be_told_by_304_which_says_no_time(world: World) -> None:
+    """Reference section 3.4: not documented, to be handled anyway."""
+    spec = world.catalog.by_table["contact"]
+    world.books.trouble = [Reply(b"", 304)]
+    changes = await world.provider.changes([spec], world.books.now)
+    assert changes.complete and list(changes.records) == []
+    assert timedelta(0) <= world.books.now - changes.at < timedelta(seconds=1)
+    journal = world.catalog.by_table["journal"]
+    world.books.trouble = [Reply(b"", 304)]
+    assert list((await world.provider.changes([journal], world.books.now)).records) == []
+
+
 async def test_a_list_that_takes_no_time_is_whole_and_tells_so(world: World) -> None:
     world.books.add("TaxRates", key="OUTPUT2", Name="GST", Status="ACTIVE")
     spec = world.catalog.by_table["tax_rate"]

@@ -1,7 +1,8 @@
-"""The unmodified `node-quickbooks` and `intuit-oauth` (Node) against the simulated QuickBooks.
+"""The unmodified `node-quickbooks`, `intuit-oauth` (Node) and `quickbooks-node-promise`.
 
-Only their addresses are redirected (see node_quickbooks.js). Runs where node finds both:
-`npm install node-quickbooks intuit-oauth`, and NODE_PATH naming that node_modules.
+Only their addresses are redirected (see node_quickbooks.js, node_promise.js) to the simulated
+QuickBooks. Runs where node finds them: `npm install node-quickbooks intuit-oauth
+quickbooks-node-promise`, and NODE_PATH naming that node_modules.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ import pytest
 from sqlsync.simulators.testing import simulator
 
 SCRIPT = Path(__file__).with_name("node_quickbooks.js")
+PROMISE = Path(__file__).with_name("node_promise.js")
 SECONDS = 60
 ISSUER = "https://oauth.platform.intuit.com/op/v1"  # the library takes id_tokens of no other
 
 
-def node() -> str:
-    """The node that has both packages, or a skip that says what is missing."""
+def node(*packages: str) -> str:
+    """The node that has the packages, or a skip that says what is missing."""
     command = shutil.which("node")
     if command is None:
         pytest.skip("node is not installed")
-    for package in ("node-quickbooks", "intuit-oauth"):
+    for package in packages:
         look = [command, "-e", f"require.resolve({package!r})"]
         if subprocess.run(look, capture_output=True, check=False, timeout=SECONDS).returncode:
             pytest.skip(f"{package} is not installed where node looks (NODE_PATH)")
@@ -33,7 +35,7 @@ def node() -> str:
 
 
 def test_what_the_readmes_show_works() -> None:
-    command = node()
+    command = node("node-quickbooks", "intuit-oauth")
     with simulator(customers=20, invoices=60, issuer=ISSUER) as sim:
         given = [sim.base_url, sim.realm_id, sim.new_refresh_token()]
         done = subprocess.run(
@@ -70,4 +72,36 @@ def test_what_the_readmes_show_works() -> None:
         "company": "Lakeside Bicycle Works",
         "refreshed": True,
         "revoked": 200,
+    }
+
+
+def test_what_the_promising_library_shows_works() -> None:
+    command = node("quickbooks-node-promise")
+    with simulator(customers=20, invoices=25, auto_approve=True, issuer=ISSUER) as sim:
+        done = subprocess.run(
+            [command, str(PROMISE), sim.base_url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        **dict.fromkeys(("state", "rotated", "person", "preferences", "refused", "revoked"), True),
+        "notes": "kept",
+        "byName": 1,
+        "like": 1,
+        "ordered": 2,
+        "all": 25,
+        "pdf": "%PDF",
+        "sent": "EmailSent",
+        "file": "a.txt",
+        "paid": 0,
+        "open": 70,
+        "voided": 0,
+        "gone": "Deleted",
+        "batch": "In a batch",
+        "feed": 2,
+        "report": "BalanceSheet",
+        "tax": "Promised",
     }

@@ -545,13 +545,3 @@ def test_every_minor_version_is_answered_as_the_newest(sim: Simulator) -> None:
         for params in ({}, {"minorversion": "4"}, {"minorversion": "75"}, {"minorversion": "99"})
     ]
     assert all(record == found[0] for record in found)
-
-
-def test_what_clients_sent_is_shown_as_they_sent_it(sim: Simulator) -> None:
-    sim.call("POST", "/vendor", {"DisplayName": "Shown", "Colour": "red"})
-    item = {"bId": "1", "operation": "create", "Vendor": {"DisplayName": "In a batch"}}
-    sim.call("POST", "/batch", {"BatchItemRequest": [item]})
-    assert [(write["entity"], write["body"]) for write in sim.writes()] == [
-        ("Vendor", {"DisplayName": "Shown", "Colour": "red"}),
-        ("Vendor", {"DisplayName": "In a batch"}),
-    ]

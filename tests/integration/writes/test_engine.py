@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from sqlsync.errors import (
     Unreachable,
 )
 from sqlsync.writes.model import CancelToken
+from sqlsync.writes.sending import Patience
 
+ALONE = Patience(first_pause=0.02, transaction=0.5, recovery=60)  # no recovery comes to help
 NAME = "select display_name from quickbooks.customer where id = %s"
 NOTES = "select notes from quickbooks.customer where id = %s"
 
@@ -176,6 +179,43 @@ async def test_what_somebody_changed_since_is_not_overwritten_but_parked(world: 
     assert world.books.records["customer", "12"]["Notes"] == "theirs"
     assert await world.states() == ["parked"]
     await world.until_value("theirs", NOTES, "12")
+
+
+async def test_a_write_waits_until_an_earlier_one_of_the_record_is_taken_back(world: Any) -> None:
+    """Else it would be built on what was never committed, and the undo would find it changed."""
+    engine = await world.make_engine(ALONE)
+    first, second = await world.make_client(engine), await world.make_client(engine)
+    await first.begin()
+    await first.execute(await first.update("customer", "12", notes="never committed"))
+    await first.session.execute("rollback")  # frees the row before anything is undone
+    await second.begin()
+    change = await second.update("customer", "12", notes="committed")
+    writing = asyncio.create_task(second.execute(change))
+    done, _ = await asyncio.wait([writing], timeout=0.2)
+    assert not done
+    assert await first.rollback() == []
+    await writing
+    await second.commit()
+    assert await world.states() == ["undone", "mirrored"]
+    assert world.books.records["customer", "12"]["Notes"] == "committed"
+    await world.until_value("committed", NOTES, "12")
+
+
+async def test_a_write_whose_predecessor_stays_open_is_refused_and_may_be_repeated(
+    world: Any,
+) -> None:
+    engine = await world.make_engine(replace(ALONE, settling=0.1))
+    first, second = await world.make_client(engine), await world.make_client(engine)
+    await first.begin()
+    await first.execute(await first.update("customer", "12", notes="never committed"))
+    await first.session.execute("rollback")
+    await second.begin()
+    with pytest.raises(StaleVersion, match="an earlier write of it is not settled"):
+        await second.execute(await second.update("customer", "12", notes="committed"))
+    await second.rollback()
+    assert await world.states() == ["acknowledged", "dropped"]
+    await first.rollback()
+    assert world.books.records["customer", "12"]["Notes"] == "old"
 
 
 async def test_a_change_elsewhere_in_the_record_does_not_stop_an_undo(world: Any) -> None:
@@ -367,6 +407,31 @@ async def test_an_outcome_that_stays_unknown_is_an_error_and_undone_later(world:
     told = [c.first_sent_seconds_ago for c in world.books.calls if len(c.key) == 36]
     assert told[0] is None
     assert any(ago is not None and ago >= 0 for ago in told)
+
+
+@pytest.mark.parametrize("to_savepoint", [False, True])
+async def test_what_came_before_a_write_in_doubt_is_undone_after_it(
+    world: Any, to_savepoint: bool
+) -> None:
+    client = await world.make_client()
+    await client.begin()
+    await client.session.execute("savepoint s")
+    await client.execute(await client.update("customer", "12", notes="first"))
+    world.books.lose_answers = 40
+    with pytest.raises(OutcomeUnknown):
+        await client.execute(await client.update("customer", "12", notes="second"))
+    if to_savepoint:
+        await client.session.execute("rollback to s")
+        told = await client.engine.undo(client.entries)
+        await client.session.execute("commit")
+        await client.engine.settle(client.transaction, client.xid)
+    else:
+        told = await client.rollback()
+    assert told == ["customer `12` was changed; it will be undone after a later write"]
+    world.books.lose_answers = 0
+    await world.until_states("undone", "undone")
+    assert world.books.records["customer", "12"]["Notes"] == "old"
+    await world.until_value("old", NOTES, "12")
 
 
 async def test_a_provider_that_is_down_is_no_doubt(world: Any) -> None:

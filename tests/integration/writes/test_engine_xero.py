@@ -12,7 +12,9 @@ import pytest
 from sqlsync.errors import (
     DuplicateValue,
     NotPermitted,
+    ProviderRefusal,
     RateLimited,
+    ReadOnlyColumn,
     RuleBroken,
     StaleVersion,
 )
@@ -326,3 +328,62 @@ async def test_two_rows_that_say_the_same_are_two_records(xero: Company) -> None
     rows = [xero.client.insert("receipt", **given) for _ in range(2)]
     result = await xero.write(*rows)
     assert len({result.keys["receipt", row.new["id"]] for row in rows}) == 2
+
+
+async def test_documents_in_another_currency_keep_its_rate_to_the_last_digit(
+    xero: Company,
+) -> None:
+    """A rate is foreign units for one at home; the bank's amount is worked out by it."""
+    client = xero.client
+    contact = await xero.insert(
+        "contact", {"name": xero.refs.new("Sydney"), "default_currency": "AUD"}
+    )
+    rate = Decimal("0.9132456789")
+    given = {
+        "contact_id": contact,
+        "currency_code": "AUD",
+        "currency_rate": rate,
+        "status": "AUTHORISED",
+        "line_items": [sold("33.3333"), sold("0.0050")],
+    }
+    invoice = await draft(xero, **given)
+    made = await client.image("invoice", invoice)
+    assert (made["currency_code"], made["currency_rate"]) == ("AUD", rate)
+    # Each line is rounded to cents, its tax too: 66.67 + 0.01, 10.00 + 0.00.
+    assert (made["sub_total"], made["total_tax"], made["total"]) == (
+        Decimal("66.68"),
+        Decimal("10.00"),
+        Decimal("76.68"),
+    )
+    assert [line["unit_amount"] for line in await lines(xero, invoice)] == [
+        Decimal("33.3333"),
+        Decimal("0.0050"),
+    ]
+    changed = await client.update("invoice", invoice, currency_code="NZD")
+    await client.begin()
+    with pytest.raises(ReadOnlyColumn) as refused:
+        await client.execute(changed)
+    assert refused.value.sqlstate == "428C9"
+    await client.rollback()
+
+    columns = {"invoice_id": invoice, "account_id": xero.refs.bank, "date": TODAY}
+    await client.begin()
+    result = await client.execute(client.insert("payment", **columns, amount=Decimal("50.00")))
+    [payment] = result.keys.values()
+    assert (await client.image("payment", payment))["bank_amount"] == Decimal("54.75")
+    assert await client.rollback() == []
+    held = single(xero.sim, "invoice", invoice)
+    assert held is not None
+    assert values(held)["AmountDue"] == Decimal("76.68")
+
+    await xero.mirror("invoice", invoice)
+    await xero.write(await client.update("invoice", invoice, currency_rate=Decimal("0.9")))
+    payment = await xero.insert("payment", {**columns, "amount": Decimal("76.68")})
+    assert (await client.image("payment", payment))["bank_amount"] == Decimal("85.20")
+    await xero.assert_same(CATALOG.by_table["payment"], payment)
+    await client.begin()
+    with pytest.raises(ProviderRefusal, match="currency CHF"):
+        await client.execute(
+            client.insert("invoice", **{**WRITES["invoice"][0](xero.refs), "currency_code": "CHF"})
+        )
+    await client.rollback()

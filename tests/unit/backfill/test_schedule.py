@@ -12,17 +12,21 @@ from backfill.schedule import (
     ObjectState,
     Pace,
     Rereading,
+    Written,
+    affected,
     backfills_due,
     connection_state,
     feed_intervals,
     feeds_due,
     poll_interval,
     prompt_delay,
+    refused_wait,
     reread_interval,
     rereads_due,
     retry_delay,
 )
 from schema.loader import load_catalog
+from sqlsync.errors import NotPermitted
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -126,6 +130,7 @@ def test_what_no_feed_reports_deletions_of_is_read_again_after_a_while() -> None
     ("provider", "table", "days"),
     [
         ("quickbooks", "customer", None),  # CDC tells of deletions too
+        ("quickbooks", "invoice", 7),  # not of a name in it that follows its customer's
         ("quickbooks", "recurring_transaction", 1),  # whether CDC tells of it is not documented
         ("quickbooks", "time_activity", 0.25),
         ("xero", "account", 1),  # deleted for good, and no feed says so
@@ -192,3 +197,27 @@ def test_what_was_just_read_and_what_shares_a_call_is_asked_at_once() -> None:
         "customer",
         "payment",
     ]
+
+
+def test_a_payment_changes_what_it_pays_and_nothing_else() -> None:
+    catalog = load_catalog("xero")
+    written = [
+        Written("payment", NOON, frozenset({"Invoice", "Amount"})),
+        Written("batch_payment", NOON - timedelta(hours=1), frozenset({"Payments"})),
+        Written("contact", NOON, frozenset({"Name", "Invoice"})),
+    ]
+    touched = affected(catalog.objects, written)
+    assert touched == {"invoice": NOON, "payment": NOON - timedelta(hours=1)}
+
+
+def test_what_a_catalog_says_is_affected_is_there() -> None:
+    for provider in ("quickbooks", "xero"):
+        catalog = load_catalog(provider)
+        for spec in catalog.objects:
+            pairs = [pair.partition(":") for pair in spec.extra.get("affects", "").split()]
+            assert all(table in catalog.by_table and member for table, _, member in pairs)
+
+
+def test_a_missing_scope_is_asked_for_once_a_day() -> None:
+    assert refused_wait(NotPermitted("no", code="insufficient_scope"), 300.0) == 86_400
+    assert refused_wait(NotPermitted("no", code="403"), 300.0) == 300

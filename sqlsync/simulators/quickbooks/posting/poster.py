@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from sqlsync.simulators.quickbooks.owing import other_document, owed
 from sqlsync.simulators.quickbooks.posting.chart import Chart
 from sqlsync.simulators.quickbooks.posting.entries import UNIT, Entry, Move, Transaction
 from sqlsync.simulators.quickbooks.posting.goods import Goods, number_of
@@ -164,15 +165,28 @@ class Poster:
         row, sign = found.row, 1 if found.kind == "Payment" else -1
         settled = home(row.open, rate)
         for number, cents in row.links:
-            held = self.books.table(documents[0]).get(number)
-            other = held or self.books.table(documents[1]).rows[number]
+            other, gets = self._settles(found.kind, documents, number)
             if rate_of(other.doc or {}) != 1:
                 cents = dict(applied(other)).get(row.id, 0)
-            settled += cents if held is not None else -cents
+            settled += cents if gets else -cents
         found.entries.append(Entry(own, -settled * sign, 1))
         if total != settled:
             exchange = self.chart.part("exchange")
             found.entries.append(Entry(exchange, (settled - total) * sign, 2))
+
+    def _settles(self, kind: str, documents: tuple[str, str], number: int) -> tuple[Row, bool]:
+        """What a payment links, and whether it is paid by it (or used up, as a credit is)."""
+        for name in documents:
+            row = self.books.table(name).get(number)
+            if row is not None:
+                return row, name == documents[0]
+        party = "Customer" if kind == "Payment" else "Vendor"
+        other = other_document(self.books, party, number)
+        if other is None:
+            raise KeyError(number)
+        _, table, row = other
+        standing = owed(self.books, party, table.name, row.doc or {})
+        return row, standing is None or standing.cents > 0
 
     # -- purchases -----------------------------------------------------------------------------
 

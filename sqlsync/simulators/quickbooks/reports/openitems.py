@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sqlsync.simulators.quickbooks.owing import links_of, other_document, owed
 from sqlsync.simulators.quickbooks.posting.entries import Entry, Transaction
 from sqlsync.simulators.quickbooks.posting.lines import rate_of
 from sqlsync.simulators.quickbooks.posting.openings import openings
@@ -118,6 +119,7 @@ def _all(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
         if row.date > day:
             continue
         used = sum(_applied_to(run.books.table(kind), row, day) * sign for kind, sign in tables)
+        used += _applied_to_others(run, side, row, day)
         if not all_asked and not row.open and used == _whole(row):
             continue
         found = post(side.payment, row)
@@ -149,6 +151,26 @@ def _applied_to(documents: Table, payment: Row, day: str) -> int:
     return total
 
 
+def _applied_to_others(run: Run, side: Side, payment: Row, day: str) -> int:
+    """What a payment applies to journal entries and the like, less what those give it."""
+    total = 0
+    for number, cents in payment.links:
+        found = other_document(run.books, side.party, number)
+        if found is not None and found[2].date <= day:
+            total += _signed(run, side, found[1].name, found[2], [(payment.id, cents)])
+    return total
+
+
+def _signed(run: Run, side: Side, kind: str, row: Row, links: list[tuple[int, int]]) -> int:
+    """So much of what a form makes somebody owe is settled by the payments of `links`."""
+    standing = owed(run.books, side.party, kind, row.doc or {})
+    if standing is None:
+        return 0
+    in_home = dict(applied(row))
+    settled = sum(in_home.get(number, 0) for number, _ in links)
+    return settled if standing.cents > 0 else -settled
+
+
 def _booked(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
     """Rows of other forms on the side's accounts, and opening balances."""
     accounts = {a.id for a in run.chart.accounts.values() if a.type == side.kind}
@@ -160,9 +182,14 @@ def _booked(run: Run, side: Side, day: str) -> Iterator[OpenItem]:
     for found in others:
         if found.date > day:
             continue
+        payments = run.books.table(side.payment)
+        linked = [] if found.kind == side.party else links_of(payments, found.row)
+        linked = [(number, cents) for number, cents in linked if payments.rows[number].date <= day]
+        settled = _signed(run, side, found.kind, found.row, linked) if linked else 0
         for entry in found.entries:
             if entry.account in accounts:
                 table, number = found.name_of(entry)
                 party = number if table == side.party else 0
                 cents = entry.cents * side.sign
-                yield OpenItem(found, entry, party, found.date, cents, cents)
+                yield OpenItem(found, entry, party, found.date, cents, cents - settled)
+                settled = 0

@@ -20,6 +20,7 @@ BIND = wire.bind(b"", b"")
 EXECUTE = wire.execute(b"")
 ERROR = error_response("ERROR", "42601", "no")
 READY = b"Z\0\0\0\x05I"
+CANCELLED = error_response("ERROR", "57014", "canceling statement due to user request")
 
 
 @pytest.fixture
@@ -97,6 +98,42 @@ def test_an_error_before_the_marker_fails_the_segment_up_to_its_sync(session: Se
     answer(session, READY)
     assert said(session.to_client) == READY
     assert not session.skipping
+
+
+@pytest.mark.parametrize("text", [b"update vendor set name = 'x'", b"select 1; delete from vendor"])
+def test_a_cancel_that_hits_our_own_question_ends_the_query_alone(
+    session: Session, text: bytes
+) -> None:
+    give(session, wire.query(text))
+    if b";" in text:  # hidden BEGIN, select
+        answer(session, message(b"C", b"BEGIN\0"), b"Z\0\0\0\x05T")
+        answer(session, message(b"C", b"SELECT 1\0"), b"Z\0\0\0\x05T")
+    # what is said of our Parse and Describe, then the cancel in place of the marker's answer
+    answer(session, *[b"3\0\0\0\x04"] * 3, b"1\0\0\0\x04", message(b"t", b"\0\0"))
+    answer(session, b"n\0\0\0\x04", b"3\0\0\0\x04", CANCELLED)
+    for _ in range(12):  # ends what is open, as often as it asks
+        if said(session.to_upstream) and session.busy:
+            answer(session, *[b"3\0\0\0\x04"] * 9, message(b"C", b"ROLLBACK\0"), READY)
+    assert not session.busy
+    assert CANCELLED in said(session.to_client)
+    give(session, wire.query(b"select 2"))
+    assert said(session.to_upstream) == wire.query(b"select 2")
+
+
+def test_a_malformed_execute_is_left_to_postgres(session: Session) -> None:
+    for malformed in (message(b"E", b"no end"), message(b"E", b"\0\0"), message(b"E", b"")):
+        give(session, WRITE, BIND, malformed)
+        assert said(session.to_upstream) == WRITE + BIND + malformed
+        assert not session.busy
+
+
+def test_an_execute_of_what_is_no_write_goes_on(session: Session) -> None:
+    for text in (b"deallocate all", b"begin", b"execute other"):
+        give(session, wire.parse(b"p", text), wire.close(b"S", b"q"), wire.query(b"execute p"))
+        assert said(session.to_upstream).endswith(wire.query(b"execute p"))
+        assert not session.busy
+        answer(session, b"1\0\0\0\x04", b"3\0\0\0\x04", READY)
+        give(session, wire.close(b"S", b"p"))
 
 
 def test_an_error_of_an_earlier_segment_does_not_fail_this_one(session: Session) -> None:

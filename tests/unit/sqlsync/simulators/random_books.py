@@ -25,6 +25,7 @@ class Business:
             *(self.sell, self.sell, self.sell_more, self.receive, self.receive, self.credit),
             *(self.buy, self.buy, self.pay_bill, self.spend, self.move, self.journal),
             *(self.deposit, self.take_back, self.change, self.count_stock, self.new_names),
+            *(self.owe_by_entry, self.settle_entry, self.settle_entry, self.settle_entry),
         ]
 
     def run(self, deeds: int) -> None:
@@ -204,6 +205,54 @@ class Business:
 
         self.world.write("JournalEntry", TxnDate=self.day(), Line=[row("Debit"), row("Credit")])
 
+    def owe_by_entry(self) -> None:
+        """A journal entry on receivables or payables, which payments can link."""
+        number, kind = self.random.choice([("84", "Customer"), ("33", "Vendor")])
+        amount, ways = self.cents(), ["Debit", "Credit"]
+        self.random.shuffle(ways)
+        named = {"Entity": {"Type": kind, "EntityRef": self.ref(kind)}}
+        accounts = [{"value": number}, self.account("Expense")]
+        line = "JournalEntryLineDetail"
+        rows = [
+            {
+                "Amount": amount,
+                "DetailType": line,
+                line: {"PostingType": way, "AccountRef": account},
+            }
+            for way, account in zip(ways, accounts, strict=True)
+        ]
+        rows[0][line] |= named
+        self.world.write("JournalEntry", TxnDate=self.day(), Line=rows)
+
+    def settle_entry(self) -> None:
+        """A journal entry or deposit is paid, or pays an invoice or bill of the same name."""
+        kind = self.random.choice(["JournalEntry", "JournalEntry", "Deposit"])
+        found = self.some(kind)
+        for row in (found or {}).get("Line", ()):
+            detail = row.get(row.get("DetailType")) or {}
+            named = detail.get("Entity") or {}
+            who = named.get("EntityRef") or named
+            party = named.get("Type") or named.get("type")
+            if found is None or party not in ("Customer", "Vendor"):
+                continue
+            share = self.random.choice([1, Decimal("0.4")])
+            part = (Decimal(row["Amount"]) * share).quantize(Decimal("0.01"))
+            owes = (detail.get("PostingType") == "Debit") == (party == "Customer")
+            own, payment = (
+                ("Invoice", "Payment") if party == "Customer" else ("Bill", "BillPayment")
+            )
+            lines = [{"Amount": part, "LinkedTxn": [{"TxnId": found["Id"], "TxnType": kind}]}]
+            if not (owes or kind == "Deposit"):
+                other = self.some(own)
+                if other is None:
+                    return
+                link = {"TxnId": other["Id"], "TxnType": own}
+                lines.append({"Amount": part, "LinkedTxn": [link]})
+            body = {f"{party}Ref": {"value": who["value"]}, "Line": lines}
+            if party == "Vendor":
+                body |= {"PayType": "Check", "CheckPayment": {"BankAccountRef": {"value": "35"}}}
+            self.world.write(payment, **self.head(**body, TotalAmt=part if len(lines) == 1 else 0))
+
     def deposit(self) -> None:
         rows: list[Doc] = []
         for entity in ("Payment", "SalesReceipt"):
@@ -212,10 +261,13 @@ class Business:
                 link = {"TxnId": found["Id"], "TxnType": entity, "TxnLineId": "0"}
                 rows.append({"Amount": found["TotalAmt"], "LinkedTxn": [link]})
         detail = {"AccountRef": self.account("Other Income", "Equity"), **self.klass()}
-        if self.random.random() < 0.3:  # money from a customer, not yet a payment
-            detail["AccountRef"] = {"value": "84"}
-            detail["Entity"] = {**self.ref("Customer"), "type": "Customer"}
-        rows.append({"Amount": self.cents(), "DepositLineDetail": detail})
+        if self.random.random() < 0.3:  # money from somebody, not yet a payment
+            number, kind = self.random.choice([("84", "Customer"), ("33", "Vendor")])
+            detail["AccountRef"] = {"value": number}
+            detail["Entity"] = {**self.ref(kind), "type": kind}
+        rows.append(
+            {"Amount": self.cents(), "DetailType": "DepositLineDetail", "DepositLineDetail": detail}
+        )
         back = {}
         if self.random.random() < 0.3:
             back = {"CashBack": {"Amount": Decimal("0.01"), "AccountRef": {"value": "36"}}}
@@ -224,7 +276,10 @@ class Business:
 
     def take_back(self) -> None:
         entity = self.random.choice(
-            ["Invoice", "Payment", "CreditMemo", "SalesReceipt", "Bill", "BillPayment", "Purchase"]
+            [
+                *("Invoice", "Payment", "CreditMemo", "SalesReceipt", "Bill", "BillPayment"),
+                *("Purchase", "JournalEntry", "Deposit"),
+            ]
         )
         found = self.some(entity)
         if found is not None:
@@ -248,7 +303,12 @@ class Business:
         number = self.random.randrange(10**9)
         kind = self.random.randrange(4)
         if kind == 0:
-            self.world.write("Customer", DisplayName=f"C {number}", Balance=self.cents())
+            self.world.write(
+                "Customer",
+                DisplayName=f"C {number}",
+                Balance=self.cents(),
+                OpenBalanceDate=self.day(),
+            )
         elif kind == 1:
             self.world.write("Vendor", DisplayName=f"V {number}")
         elif kind == 2:
@@ -263,6 +323,7 @@ class Business:
                 Type="Inventory",
                 PurchaseCost=self.cents(900),
                 QtyOnHand=self.random.randrange(9),
+                TrackQtyOnHand=True,
                 InvStartDate="2024-10-01",
                 **{name: {"value": value} for name, value in refs.items()},
             )

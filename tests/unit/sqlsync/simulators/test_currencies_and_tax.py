@@ -211,6 +211,8 @@ def test_outside_the_us_rows_name_their_code_and_amounts_are_net(
     assert made["TotalAmt"] == Decimal("108.29")
     body = {"CustomerRef": {"value": "1"}, "Line": [make_sale(100)]}
     assert abroad.world.refusal("Invoice", **body) == "6000"
+    american = make_sale(100, TaxCodeRef={"value": "TAX"})
+    assert abroad.world.refusal("Invoice", CustomerRef={"value": "1"}, Line=[american]) == "6160"
     free = abroad.invoice(make_sale(100), GlobalTaxCalculation="NotApplicable")
     assert (free["TxnTaxDetail"], free["TotalAmt"]) == ({"TotalTax": 0}, 100)
 

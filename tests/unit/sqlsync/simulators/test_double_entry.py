@@ -203,7 +203,7 @@ def test_shown_figures_are_never_stale(make_world: Any, make_business: Any, enti
 def test_merged_names_keep_what_the_ledger_says_of_them(make_world: Any) -> None:
     world = make_world(customers=3, invoices=30)
     for number, owed in (("Old", 70), ("New", 30)):
-        world.customer(number, Balance=owed)
+        world.customer(number, Balance=owed, OpenBalanceDate="2026-01-01")
     standing_of(world.books).balance(84)
     ids = {row.name: str(row.id) for row in world.books.table("Customer").rows.values()}
     before = fresh(world)

@@ -14,10 +14,9 @@ from sqlsync.simulators.quickbooks.limits import Limiter
 from sqlsync.simulators.quickbooks.options import Options
 from sqlsync.simulators.quickbooks.service import CompanySpec, Service
 from sqlsync.simulators.quickbooks.values import decode
-from sqlsync.simulators.quickbooks.watching import WATCHERS, show
 from sqlsync.simulators.quickbooks.webhooks import Event, classic, cloud_events
 from sqlsync.simulators.quickbooks.xml_reading import read_xml
-from sqlsync.simulators.trouble import Seen, Trouble
+from sqlsync.simulators.trouble import Trouble
 
 VENDOR = {"value": "1"}
 
@@ -210,16 +209,3 @@ def test_an_xml_body_is_the_object_it_stands_for(world: Any) -> None:
     for bad in (b"<Invoice>", b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', b"{}"):
         with pytest.raises(Fault, match="2010"):
             read_xml(bad)
-
-
-def test_watchers_see_every_body_that_is_written() -> None:
-    seen: list[tuple[str, str, Any]] = []
-    WATCHERS.append(lambda *given: seen.append(given))
-    try:
-        show("us", Seen("POST", "/vendor", "vendor", "create"), "", {"DisplayName": "A"})
-        show("us", Seen("POST", "/batch", "", "batch"), "", {"BatchItemRequest": NEW})
-        show("us", Seen("POST", "/taxservice", "taxservice", "create"), "", {"TaxCode": "T"})
-        show("us", Seen("GET", "/query", "", "query"), "", "select * from Vendor")
-    finally:
-        WATCHERS.pop()
-    assert [entity for _, entity, _ in seen] == [*["Vendor"] * 4, "TaxService"]

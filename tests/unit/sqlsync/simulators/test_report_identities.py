@@ -57,7 +57,7 @@ def test_reports_of_random_books_agree(
         stock_and_sales_agree(world, read, by)
 
 
-@pytest.mark.parametrize("seed", [7, 19])
+@pytest.mark.parametrize("seed", [8, 10])
 def test_reports_agree_where_there_are_several_currencies(
     make_world: Any, make_business: Any, seed: int
 ) -> None:
@@ -69,7 +69,7 @@ def test_reports_agree_where_there_are_several_currencies(
         world.write("Vendor", DisplayName=f"Frames {code}", **money)
         day = {"AsOfDate": "2024-01-01", "Rate": Decimal(rate)}
         world.write("ExchangeRate", SourceCurrencyCode=code, **day)
-    make_business(world, Random(seed)).run(60)
+    make_business(world, Random(seed)).run(90)
     rates = {
         (row.doc or {}).get("ExchangeRate")
         for table in ("Invoice", "Payment", "Bill")

@@ -350,6 +350,7 @@ def test_stock_stays_stock_and_is_not_sold_before_it_is_there(world: Any, make_s
         Type="Inventory",
         InvStartDate="2026-02-01",
         QtyOnHand=5,
+        TrackQtyOnHand=True,
         **{member: {"value": number} for member, number in accounts},
     )
     key = {"Id": item["Id"], "SyncToken": item["SyncToken"], "sparse": True}
@@ -382,3 +383,167 @@ def test_a_batch_items_name_is_short_where_it_is_part_of_a_key(world: Any) -> No
     answer = world.company.batch({"BatchItemRequest": [item]}, "key-1")
     assert b'"code":"2130"' in answer
     assert b"Keyed" in world.company.batch({"BatchItemRequest": [item]})
+
+
+STOCK = {
+    "Type": "Inventory",
+    "TrackQtyOnHand": True,
+    "QtyOnHand": 1,
+    "InvStartDate": "2026-01-01",
+    "IncomeAccountRef": {"value": "79"},
+    "ExpenseAccountRef": {"value": "80"},
+    "AssetAccountRef": {"value": "81"},
+}
+
+
+@pytest.mark.parametrize(
+    ("entity", "body", "code"),
+    [
+        ("Customer", {"DisplayName": "A", "Balance": 5}, "6060"),
+        ("Customer", {"DisplayName": "A", "Job": True}, "6150"),
+        ("Customer", {"DisplayName": "A", "TaxExemptionReasonId": 16}, "2090"),
+        ("Customer", {"DisplayName": "A", "PrimaryEmailAddr": {"Address": "a@b.c, d"}}, "2210"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "OpeningBalance": 5}, "6060"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "AccountSubType": "Travel"}, "6000"),
+        ("Account", {"Name": "A", "AccountType": "Bank", "AccountSubType": "Nowhere"}, "2170"),
+        ("Item", {"Name": "A", "Type": "Category", "UnitPrice": 3}, "6000"),
+        ("Item", {"Name": "A", "SubItem": True, "IncomeAccountRef": {"value": "79"}}, "6150"),
+        ("Item", {**STOCK, "Name": "A", "TrackQtyOnHand": False}, "2020"),
+        ("Item", {**STOCK, "Name": "A", "AssetAccountRef": BANK}, "6430"),
+        ("Item", {**STOCK, "Name": "A", "ExpenseAccountRef": RENT}, "6430"),
+        ("Item", {**STOCK, "Name": "A", "IncomeAccountRef": {"value": "80"}}, "6430"),
+        ("Class", {"Name": "A", "SubClass": True}, "6150"),
+    ],
+)
+def test_what_names_need_beside_their_name(world: Any, entity: str, body: Any, code: str) -> None:
+    assert world.refusal(entity, **body) == code
+
+
+def test_names_with_all_they_need_are_taken(world: Any) -> None:
+    world.customer("A", Balance=5, OpenBalanceDate="2026-01-01", TaxExemptionReasonId=15)
+    world.customer("B", PrimaryEmailAddr={"Address": "a@b.c, d@e.f"})
+    world.write("Account", Name="A", AccountType="Income", AccountSubType="SalesRetail")
+    world.write("Item", Name="A", **STOCK)
+    world.write("Item", Name="Parts", Type="Category")
+
+
+def test_untaxed_customers_say_why_where_tax_is_automated(make_world: Any) -> None:
+    world = make_world(automated_sales_tax=True)
+    assert world.refusal("Customer", DisplayName="A", Taxable=False) == "2020"
+    assert world.customer("A", Taxable=False, TaxExemptionReasonId=3)["Taxable"] is False
+
+
+def test_rows_of_forms_have_limits_of_their_own(world: Any, make_sale: Any) -> None:
+    customer = {"value": world.customer()["Id"]}
+    taxed = make_sale(1, TaxCodeRef={"value": "TAX"})
+    off = {"Amount": -1, "DetailType": "DiscountLineDetail", "DiscountLineDetail": {}}
+    tip = make_sale(1)
+    tip["SalesItemLineDetail"]["ItemRef"] = {"value": "GRATUITY_ITEM_ID"}
+    for rows, code in (
+        ([taxed] * 751, "6000"),
+        ([make_sale(5), off], "2140"),
+        ([tip], "6000"),
+    ):
+        assert world.refusal("Invoice", CustomerRef=customer, Line=rows) == code
+    world.write("Invoice", CustomerRef=customer, Line=[taxed] * 750)
+    world.write("Invoice", CustomerRef=customer, Line=[make_sale(1)] * 751)
+    allowed = {"NameValue": [{"Name": "SalesFormsPrefs.AllowGratuity", "Value": "true"}]}
+    preferences = world.read("Preferences", "1")
+    world.sparse("Preferences", preferences, OtherPrefs=allowed)
+    world.write("Invoice", CustomerRef=customer, Line=[tip])
+    vendor = {"value": world.write("Vendor", DisplayName="Brandt Frames")["Id"]}
+    for kind in ("AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"):
+        bare = {"Amount": 5, "DetailType": kind, kind: {}}
+        assert world.refusal("Bill", VendorRef=vendor, Line=[bare]) == "6440"
+    paid = world.payment({"Id": customer["value"]}, 5)
+    link = {"TxnId": paid["Id"], "TxnType": "Payment", "TxnLineId": "1"}
+    row = {"Amount": 5, "LinkedTxn": [link]}
+    assert world.refusal("Deposit", DepositToAccountRef=BANK, Line=[row]) == "620"
+    nameless = {"Amount": 5, "DepositLineDetail": {"AccountRef": RENT}}
+    assert world.refusal("Deposit", DepositToAccountRef=BANK, Line=[nameless]) == "2020"
+
+
+def linked(amount: Any, *links: tuple[str, Any]) -> list[dict[str, Any]]:
+    return [{"Amount": amount, "LinkedTxn": [{"TxnId": n, "TxnType": kind}]} for kind, n in links]
+
+
+def test_a_payment_settles_a_journal_entry_and_an_entry_pays_an_invoice(world: Any) -> None:
+    customer = world.customer()
+    who = {"value": customer["Id"]}
+    named = {"Entity": {"Type": "Customer", "EntityRef": who}}
+
+    def entry(way: str, other: str, amount: int) -> str:
+        rows = [posting(way, amount, RECEIVABLES, **named), posting(other, amount)]
+        return str(world.write("JournalEntry", Line=rows)["Id"])
+
+    def balance() -> Any:
+        return world.read("Customer", customer["Id"])["Balance"]
+
+    owes, gives = entry("Debit", "Credit", 60), entry("Credit", "Debit", 25)
+    assert balance() == 35
+    pay = {"CustomerRef": who, "TotalAmt": 60}
+    too_much = linked(61, ("JournalEntry", owes))
+    assert world.refusal("Payment", **{**pay, "TotalAmt": 90}, Line=too_much) == "6000"
+    payment = world.write("Payment", **pay, Line=linked(60, ("JournalEntry", owes)))
+    assert payment["Line"][0]["LinkedTxn"] == [{"TxnId": owes, "TxnType": "JournalEntry"}]
+    assert (payment["UnappliedAmt"], balance()) == (0, -25)
+    assert world.refusal("Payment", **pay, Line=linked(1, ("JournalEntry", owes))) == "6000"
+    invoice = world.invoice(customer, 100)
+    both = linked(25, ("JournalEntry", gives), ("Invoice", invoice["Id"]))
+    world.write("Payment", CustomerRef=who, TotalAmt=0, Line=both)
+    assert (world.read("Invoice", invoice["Id"])["Balance"], balance()) == (75, 75)
+    for number in (owes, gives):  # what they settled is open again
+        world.write("JournalEntry", "delete", Id=number, SyncToken="1")
+    assert world.read("Payment", payment["Id"])["UnappliedAmt"] == 60
+    assert (world.read("Invoice", invoice["Id"])["Balance"], balance()) == (100, 40)
+    stranger = {"value": world.customer("Somebody else")["Id"]}
+    owes = entry("Debit", "Credit", 10)
+    strange = {"CustomerRef": stranger, "TotalAmt": 10, "Line": linked(10, ("JournalEntry", owes))}
+    assert world.refusal("Payment", **strange) == "620"
+    plain = world.write("JournalEntry", Line=[posting("Debit", 5), posting("Credit", 5, BANK)])
+    nobody = linked(5, ("JournalEntry", plain["Id"]))
+    assert world.refusal("Payment", **pay, Line=nobody) == "620"
+
+
+def test_an_expense_to_a_customer_is_settled_and_a_cheque_is_not_linked(world: Any) -> None:
+    who = {"value": world.customer()["Id"]}
+    row = cost(30, AccountRef=RECEIVABLES)
+    for kind, answer in (("Cash", None), ("Check", "620")):
+        payee = {"EntityRef": {**who, "type": "Customer"}}
+        paid = world.write("Purchase", PaymentType=kind, AccountRef=BANK, Line=[row], **payee)
+        kind = "Expense" if kind == "Cash" else kind
+        body = {"CustomerRef": who, "TotalAmt": 30, "Line": linked(30, (kind, paid["Id"]))}
+        if answer is None:
+            payment = world.write("Payment", **body)
+            assert payment["Line"][0]["LinkedTxn"][0]["TxnType"] == "Expense"
+        else:
+            assert world.refusal("Payment", **body) == answer
+
+
+def test_bill_payments_link_journal_entries_and_deposits(world: Any) -> None:
+    who = {"value": world.write("Vendor", DisplayName="Brandt Frames")["Id"]}
+    how = {"VendorRef": who, "PayType": "Check", "CheckPayment": {"BankAccountRef": BANK}}
+
+    def owed() -> Any:
+        return world.read("Vendor", who["value"])["Balance"]
+
+    named = {"Entity": {"Type": "Vendor", "EntityRef": who}}
+    rows = [posting("Credit", 40, PAYABLES, **named), posting("Debit", 40)]
+    entry = world.write("JournalEntry", Line=rows)["Id"]
+    world.write("BillPayment", **how, TotalAmt=40, Line=linked(40, ("JournalEntry", entry)))
+    assert owed() == 0
+    credit = world.write("VendorCredit", VendorRef=who, Line=[cost(15)])["Id"]
+    detail = {"AccountRef": PAYABLES, "Entity": {**who, "type": "Vendor"}}
+    back = {"Amount": 15, "DetailType": "DepositLineDetail", "DepositLineDetail": detail}
+    deposit = world.write("Deposit", DepositToAccountRef=BANK, Line=[back])["Id"]
+    assert owed() == 0  # the vendor's credit, paid back
+    both = linked(15, ("Deposit", deposit), ("VendorCredit", credit))
+    paid = world.write("BillPayment", **how, TotalAmt=0, Line=both)
+    assert [row["LinkedTxn"][0]["TxnType"] for row in paid["Line"]] == ["Deposit", "VendorCredit"]
+    assert (world.read("VendorCredit", credit)["Balance"], owed()) == (0, 0)
+    assert world.refusal("BillPayment", **how, TotalAmt=5, Line=linked(5, ("Deposit", deposit)))
+    changed = {**back, "Amount": 5}
+    found = world.read("Deposit", deposit)
+    world.sparse("Deposit", found, Line=[changed])
+    assert world.read("BillPayment", paid["Id"])["Line"][0]["Amount"] == 5
+    assert (world.read("VendorCredit", credit)["Balance"], owed()) == (0, -10)  # paid in advance

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sqlsync.simulators.quickbooks import faults
-from sqlsync.simulators.quickbooks.entities import entities, entity_by_word
+from sqlsync.simulators.quickbooks.entities import WEBHOOKS, entities, entity_by_word
 from sqlsync.simulators.quickbooks.faults import Fault, GatewayFault
 from sqlsync.simulators.quickbooks.values import encode
 from sqlsync.simulators.quickbooks.webhooks import Event, classic, cloud_events, sign
@@ -259,3 +260,12 @@ def test_notifications_have_the_samples_shape() -> None:
     old = json.loads(classic(events[:1]))
     entity = sample("webhook_classic")["eventNotifications"][0]["dataChangeEvent"]["entities"][0]
     assert old["eventNotifications"][0]["dataChangeEvent"]["entities"] == [entity]
+
+
+def test_each_entity_announces_what_the_reference_lists_and_no_more() -> None:
+    listed = {"Create": "C", "Update": "U", "Delete": "D", "Merge": "M", "Void": "V"}
+    listed["Emailed"] = "E"
+    found = yaml.load((SAMPLES.parent / "objects.yaml").read_text(), yaml.CSafeLoader)
+    for name, wanted in found["objects"].items():
+        letters = {listed[word] for word in wanted.get("webhook_operations") or ()}
+        assert set(WEBHOOKS.get("ExchangeRate" if name == "Exchangerate" else name, "")) == letters

@@ -292,6 +292,34 @@ def test_a_number_that_is_none_is_refused(value: Any) -> None:
     assert (error.sqlstate, error.column) == ("22023", "balance")
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("time_activity", "start_time", "infinity"),
+        ("time_activity", "start_time", "0044-03-15T12:00:00+00:00 BC"),
+        ("time_activity", "start_time", "10000-01-01T00:00:00+00:00"),
+        ("time_activity", "txn_date", "10000-01-01"),
+        ("time_activity", "hours", Decimal("1e100")),
+    ],
+)
+def test_what_the_mirror_could_not_show_again_is_refused(
+    table: str, column: str, value: Any
+) -> None:
+    error = refused(insert(table, name_of="Employee", employee_id="1", **{column: value}))
+    assert (error.sqlstate, error.column) == ("22023", column)
+
+
+def test_a_time_is_sent_as_it_is_unless_its_offset_has_seconds() -> None:
+    for written, sent in (
+        ("2026-03-02T09:15:40.123456+05:45", "2026-03-02T09:15:40.123456+05:45"),
+        ("1850-01-01T17:53:28+05:53:28", "1850-01-01T12:00:00+00:00"),
+    ):
+        step = only_step(
+            insert("time_activity", name_of="Employee", employee_id="1", start_time=written)
+        )
+        assert step.fields["StartTime"] == sent
+
+
 def test_making_a_record_inactive_is_a_step_of_its_own() -> None:
     step = only_step(update("customer", row(CUSTOMER, ACME), active=False))
     assert step.kind is StepKind.DEACTIVATE

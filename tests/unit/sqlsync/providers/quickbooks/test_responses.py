@@ -89,6 +89,19 @@ def test_rows_under_another_key_are_found(catalog: Catalog) -> None:
     ]
 
 
+@pytest.mark.parametrize("cut", [rb"\ud83d", b"\xf0\x9f\x9a"])
+def test_a_text_cut_inside_a_character_keeps_no_other_record_away(
+    cut: bytes, catalog: Catalog
+) -> None:
+    rows = b'{"Id":"1","DisplayName":"Oak %s"},{"Id":"2","Notes":"\\\\ud83d"}' % cut
+    body = b'{"QueryResponse":{"Customer":[%s]},"time":"2026-03-02T09:15:42.117-08:00"}' % rows
+    spec = catalog.by_table["customer"]
+    first, second = query_rows(read_answer(answer(body), About()), spec)
+    found = record_from(spec, first)
+    assert isinstance(found, Record) and found.id == "1" and b"Oak" in found.raw
+    assert second == b'{"Id":"2","Notes":"\\\\ud83d"}'
+
+
 def test_a_count(sample: Sample) -> None:
     assert query_count(read_answer(answer(sample("query_count")), About())) == 29
 

@@ -276,3 +276,32 @@ def test_transfers_and_overpayments_are_no_bank_transactions_to_change(
     bodies.refuse_other_kinds(changes, calls("bank_transaction"), {"Type": "SPEND"})
     with pytest.raises(RuleBroken, match="SPEND-OVERPAYMENT"):
         bodies.refuse_other_kinds(changes, calls("bank_transaction"), {"Type": "SPEND-OVERPAYMENT"})
+
+
+def test_an_amount_is_not_sent_with_a_price_that_changed_by_a_hair(
+    updated: Callable[..., dict[str, Any]],
+) -> None:
+    """Else 1,000 pieces at 0.0004 more would not match the amount that is sent beside them."""
+    fine = line(Quantity=Decimal(1000), UnitAmount=Decimal("0.0051"), LineAmount=Decimal("5.10"))
+    body = updated(
+        {"LineItems": [{**fine, "UnitAmount": Decimal("0.0055")}]}, {**INVOICE, "LineItems": [fine]}
+    )
+    [sent] = body["LineItems"]
+    assert sent["UnitAmount"] == Decimal("0.0055")
+    assert "LineAmount" not in sent and "TaxAmount" not in sent
+
+
+def test_numbers_that_a_record_shows_as_texts_go_back_as_numbers(
+    updated: Callable[..., dict[str, Any]],
+) -> None:
+    """Reference section 3.2: both are read; a request says them as its schema does."""
+    shown = line(Quantity="24.0000", UnitAmount="27.50", LineAmount="660.00", ItemCode="007")
+    body = updated(
+        {"LineItems": [{**shown, "Description": "new"}]}, {**INVOICE, "LineItems": [shown]}
+    )
+    [sent] = body["LineItems"]
+    assert [sent[m] for m in ("Quantity", "UnitAmount", "LineAmount")] == [24, Decimal("27.5"), 660]
+    assert sent["ItemCode"] == "007"
+    item = {"Code": "I", "SalesDetails": {"UnitPrice": "3.50", "AccountCode": "200"}}
+    body = updated({"SalesDetails": {"AccountCode": "260"}}, item, "item")
+    assert body["SalesDetails"] == {"UnitPrice": Decimal("3.5"), "AccountCode": "260"}

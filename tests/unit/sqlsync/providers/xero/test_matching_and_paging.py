@@ -15,6 +15,7 @@ from sqlsync.errors import ProviderFault
 from sqlsync.providers.xero.matching import differs, same, shows
 from sqlsync.providers.xero.paging import BEGINNING, Numbered, Walk, is_last, next_walk
 from sqlsync.providers.xero.responses import Envelope, Pagination
+from sqlsync.providers.xero.values import FOUR_DECIMALS
 
 AT = datetime(2026, 10, 20, 3, 14, 7, tzinfo=UTC)
 
@@ -30,6 +31,20 @@ RECORD = {
     "Url": "",
     "SentToContact": False,
 }
+
+
+def test_a_price_changed_by_less_than_half_a_cent_is_another_price() -> None:
+    """Else a write would count as done that never was."""
+    before = {"LineItems": [{"LineItemID": "a", "UnitAmount": Decimal("1.0000")}]}
+    wanted = {"LineItems": [{"LineItemID": "a", "UnitAmount": Decimal("1.0040")}]}
+    assert not shows(before, wanted, fine=FOUR_DECIMALS)
+    assert shows(before, wanted)  # where Xero rounds to cents it is what became of it
+    assert differs(before, wanted, {"LineItems": []}, lists=True)
+
+
+@pytest.mark.parametrize(("one", "other"), [("007", "7"), ("1e2", "100"), ("10", "10.00")])
+def test_texts_of_digits_are_texts(one: str, other: str) -> None:
+    assert not same(one, other) and same("1.50", "1.5000") and same(one, Decimal(one))
 
 
 @pytest.mark.parametrize(

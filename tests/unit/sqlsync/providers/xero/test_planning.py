@@ -185,3 +185,22 @@ def test_refused_steps_do_not_hold_up_the_others(step: Make) -> None:
     bad = step(StepKind.VOID, "invoice", base={"Status": "PAID"}, record_id=IDS[0])
     plan = make_plan(TENANT, [(i, s, calls_of(s.spec)) for i, s in enumerate((bad, good))], "key")
     assert list(plan.refused) == [0] and [p.indexes for p in plan.requests] == [(1,)]
+
+
+def test_what_xero_adds_to_its_rows_makes_them_no_others(step: Make, calls: Facts) -> None:
+    """An object without a time of change is compared by what is written."""
+    components = [{"Name": "GST", "Rate": 15, "IsCompound": False}]
+    base = {"TaxType": "TAX001", "Name": "x", "TaxComponents": components}
+    now = {**base, "TaxComponents": [{**components[0], "FutureMember": {"a": 1}}]}
+    update = step(
+        StepKind.UPDATE,
+        "tax_rate",
+        {"TaxComponents": [{"Name": "GST", "Rate": 7}]},
+        base={**base, "TaxComponents": [{**components[0], "FutureMember": 7}]},
+        record_id="TAX001",
+    )
+    record = Record("tax_rate", "TAX001", json.dumps(now).encode())
+    assert judge(update, calls("tax_rate"), record) is None
+    other = {**base, "TaxComponents": [{**components[0], "Rate": 12}]}
+    changed = Record("tax_rate", "TAX001", json.dumps(other).encode())
+    assert isinstance(judge(update, calls("tax_rate"), changed), StaleVersion)

@@ -118,3 +118,8 @@ def test_unknown_categories_are_passed_over_and_known_addresses_are_not(catalog:
 def test_a_body_that_is_no_delivery_is_said_to_be_none(body: bytes, catalog: Catalog) -> None:
     with pytest.raises(BadWebhook):
         read_events(body, catalog)
+
+
+def test_an_event_that_names_no_record_costs_the_others_nothing(catalog: Catalog) -> None:
+    body = delivery(event(resourceId="nonsense"), event(), event(tenantId=""))
+    assert len(read_events(body, catalog)) == 1

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from sqlsync.simulators.xero.problems import Refused
 from sqlsync.simulators.xero.values import NO_ID
+from sqlsync.simulators.xero.writing import read_elements
 
 
 def good(contact: Any, number: str) -> dict[str, Any]:
@@ -287,3 +289,18 @@ def test_repeating_invoices_change_their_status_alone(world: Any) -> None:
     assert world.post(path, {"Status": "AUTHORISED"})["Status"] == "AUTHORISED"
     assert world.refusal("POST", path, {"Reference": "x"})
     assert world.refusal("PUT", "RepeatingInvoices", {**body, "Schedule": None})
+
+
+def test_an_xml_body_is_the_record_it_stands_for() -> None:
+    def sent(body: bytes, *, many: str = "Contacts", one: str = "Contact") -> Any:
+        return read_elements(many, one, body)
+
+    lines = b"<LineItems><LineItem><Description>Tea &amp; cake</Description></LineItem></LineItems>"
+    assert sent(b"<Invoice><type>ACCREC</type>" + lines + b"</Invoice>", one="Invoice") == [
+        {"Type": "ACCREC", "LineItems": [{"Description": "Tea & cake"}]}
+    ]
+    two = b"<Contacts><Contact><Name>A</Name></Contact><Contact><Name>B</Name></Contact></Contacts>"
+    assert sent(two) == [{"Name": "A"}, {"Name": "B"}]
+    for bad in (b"<Contact>", b'<!DOCTYPE a [<!ENTITY x "y">]><Contact/>', b"<Contacts/>"):
+        with pytest.raises(Refused, match="PostDataInvalidException"):
+            sent(bad)
