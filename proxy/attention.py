@@ -33,6 +33,7 @@ class Attention:
     def __init__(self, side: ClientSide, session: Session) -> None:
         session.segment_block = None
         session.segment_unknown = side.frontend.executed
+        session.segment_open = True
         side.frontend.executed = False
         side.backend.on_ready = session.segment_ended
         self._side = side

@@ -54,6 +54,7 @@ class DoorLimits:
 
     startup_seconds: float = 60.0  # as Postgres' authentication_timeout
     half_open: int = 1000  # connections on the way to their first packet
+    goodbye_seconds: float = 5.0  # for the other side of TLS to say that it ends too
 
 
 class Door:
@@ -153,6 +154,8 @@ class Door:
                     sock,
                     ssl=self.tls if first.wants_tls else None,
                     ssl_handshake_timeout=self.limits.startup_seconds if first.wants_tls else None,
+                    # An idle client does not read, and a stop would wait for it.
+                    ssl_shutdown_timeout=self.limits.goodbye_seconds if first.wants_tls else None,
                 )
                 await vestibule.left
         except _TurnedAway as turned_away:

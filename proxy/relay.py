@@ -20,6 +20,7 @@ from proxy.session.passage import Passage
 from proxy.working import ProxyContext
 
 HIGH_WATER = 256 * 1024  # bytes waiting to be written before the other side is not read
+DISCARDED_BYTES = 4 * 1024 * 1024  # more than Postgres itself could send to a client that is gone
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class ClientSide(Passage, asyncio.Protocol):
 
     __slots__ = (
         "_attention",
+        "_discarded",
         "_entry",
         "_key",
         "_registry",
@@ -51,6 +53,7 @@ class ClientSide(Passage, asyncio.Protocol):
         self.upstream_gone = False
         self.is_closed = False
         self.stopping = False
+        self._discarded = 0  # bytes for a client that is gone
         self._registry = registry
         self._tls = tls
         self._key: tuple[int, bytes] | None = None
@@ -80,14 +83,22 @@ class ClientSide(Passage, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.client_gone = True
         self.unread = False
+        self._to_client = self._discard
         self._registry.leave(self)
         if self._key is not None:
             self._registry.unregister(*self._key)
         if self._is_relaying:
             self._client_left()
+            self.resume_writing()  # what is still to come is read, so that upstream can end
         elif self.upstream is not None:
             self.upstream.close()
         self.transport = None
+
+    def _discard(self, data: bytes) -> None:
+        """The client is gone. A long answer to nobody ends as natively: it cannot be sent."""
+        self._discarded += len(data)
+        if self._discarded > DISCARDED_BYTES and self.upstream is not None:
+            self.upstream.abort()
 
     def pause_writing(self) -> None:
         if self.upstream is not None:

@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -103,7 +103,7 @@ class EmbeddedPostgres:
     @contextmanager
     def temporary(cls, settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
         """A fresh server for tests and demos, gone afterwards. Not durable, and fast for it."""
-        _sweep_temporary()
+        sweep_abandoned()
         # It gets the name that a sweep looks for only when it is in use.
         fresh = Path(tempfile.mkdtemp(prefix="sqlsync-new-"))
         directory = fresh.with_name(TEMPORARY_PREFIX + fresh.name[-8:])
@@ -355,21 +355,23 @@ class EmbeddedPostgres:
             yield
 
 
-def _sweep_temporary() -> None:
-    """Ends temporary servers whose test run was killed: nobody holds their `users` file."""
-    for directory in Path(tempfile.gettempdir()).glob(TEMPORARY_PREFIX + "*"):
-        try:
-            users = (directory / "users").open()
-        except OSError:  # another user's, or just being removed
-            continue
-        with users:
+def sweep_abandoned(pattern: str = f"{TEMPORARY_PREFIX}*") -> None:
+    """Ends servers whose users were all killed, and removes what they left.
+
+    pattern: of their directories, in the one for temporary files. Nobody holds the `users` of
+    an abandoned one; one that is being started is held by its `lock`.
+    """
+    temporary = Path(tempfile.gettempdir())
+    for directory in temporary.glob(pattern):
+        with ExitStack() as held:
             try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                for name, mode in (("users", "r"), ("lock", "a")):
+                    file = held.enter_context((directory / name).open(mode))
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # in use, another user's, or just being removed
                 continue
-            server = EmbeddedPostgres(directory, durable=False)
-            server._stop_server("immediate")
-            shutil.rmtree(directory, ignore_errors=True)
+            EmbeddedPostgres(directory, durable=False)._stop_server("immediate")
+            shutil.rmtree(temporary / directory.relative_to(temporary).parts[0], ignore_errors=True)
 
 
 def _use(directory: Path) -> IO[str]:

@@ -61,7 +61,8 @@ def problems(
     for name in ("if-modified-since", "idempotency-key"):
         if name in headers and ("header", name) not in known:
             wrong.append(f"{where}: takes no {name}")
-    if headers.get("accept") != "application/json":
+    answers = operation["responses"].get("200", {}).get("content", {})
+    if "application/json" in answers and headers.get("accept") != "application/json":
         wrong.append(f"{where}: would be answered in XML")
     if not headers.get("xero-tenant-id"):
         wrong.append(f"{where}: names no organisation")
@@ -71,7 +72,10 @@ def problems(
             wrong.append(f"{where}: {name} is too long")
     asked = _resolved(operation.get("requestBody", {}))
     content = asked.get("content", {}).get("application/json")
-    if body:
+    if body and content is None and asked.get("content"):  # a file
+        if not headers.get("content-type"):
+            wrong.append(f"{where}: the file's type is not said")
+    elif body:
         if content is None:
             return [*wrong, f"{where}: takes no body"]
         if headers.get("content-type") != "application/json":

@@ -103,6 +103,7 @@ class SessionCore:
         self.leftover = False  # own names may still be taken after an error
         self.segment_block: bool | None = None  # after a transaction command of this segment
         self.segment_unknown = False  # something ran in this segment before we looked
+        self.segment_open = True  # for all we know: the client's messages since the last Sync
         self.open: OpenWrites | None = None
         self.token: CancelToken | None = None  # while the provider is asked
         self.applying = False
@@ -172,20 +173,24 @@ class SessionCore:
 
     def forward(self, message: bytes) -> None:
         self.to_upstream.append(message)
+        self.segment_open = True
 
     def forward_sync(self, message: bytes) -> None:
         self.forward(message)
         self.replies.sent(SYNC)
-        self.segment_block = None
-        self.segment_unknown = False
+        self._segment_begins()
 
     def forward_query(self, message: bytes) -> None:
         self.forward(message)
         self.replies.sent(QUERY)
-        self.segment_block = None
-        self.segment_unknown = False
+        self._segment_begins()
         self.statements.pop(b"", None)
         self.portals.pop(b"", None)
+
+    def _segment_begins(self) -> None:
+        self.segment_block = None
+        self.segment_unknown = False
+        self.segment_open = False
 
     # -- names of prepared statements ------------------------------------------------------
 

@@ -257,9 +257,11 @@ def _in_own_block(
     match statement.verb:
         case Verb.BEGIN:
             # The client's BEGIN makes the block its own; natively it does not warn here.
-            session.own_block = False
-            session.segment_block = True
-            yield from _swallowing_notice(session, message, b"\0C25001\0")
+            if (yield from _swallowing_notice(session, message, b"\0C25001\0")):
+                session.own_block = False
+                session.segment_block = True
+            else:  # an option came too late; natively no block is left
+                session.skipping = True
         case Verb.COMMIT | Verb.ROLLBACK if not statement.chain:
             session.own_block = False
             session.segment_block = False
@@ -284,6 +286,7 @@ def outside_block(statement: Statement) -> SqlsyncError:
 
 
 def _swallowing_notice(session: SessionCore, message: bytes, code: bytes) -> Script:
+    """Returns whether upstream carried the message out."""
     session.forward(message + wire.FLUSH)
     while True:
         kind, reply = yield NEXT
@@ -291,4 +294,4 @@ def _swallowing_notice(session: SessionCore, message: bytes, code: bytes) -> Scr
             continue
         session.relay(kind, reply)
         if kind in (COMMAND_COMPLETE, ERROR):
-            return
+            return kind == COMMAND_COMPLETE

@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.session import wire
 from proxy.session.core import SessionCore
-from proxy.session.effects import OwnResult, Refused, Script
+from proxy.session.effects import OwnResult, Refused, Script, UpstreamError
 from proxy.session.facts import ByName, Facts
 from proxy.session.runs import own, result, run
 from proxy.statements.model import Relation, Write
@@ -101,7 +101,12 @@ def rehearse(session: SessionCore, held: Held, facts: Facts, returning: Returnin
     yield from result(session)
     if prepared:
         yield from result(session, closes=5)
-    ran: OwnResult = yield from result(session, closes=5 if prepared else 4)
+    try:
+        ran: OwnResult = yield from result(session, closes=5 if prepared else 4)
+    except UpstreamError as error:
+        if held.by_name is None:
+            raise
+        raise UpstreamError(_renamed(error.message, held.by_name)) from error
     captured: OwnResult = yield from result(session)
     yield from result(session)
     yield from result(session)
@@ -121,6 +126,12 @@ def _prepared(session: SessionCore, held: Held, by_name: ByName, returning: Retu
     return wire.close(b"S", wire.OWN_PREPARED) + own(
         b'PREPARE "__sqlsync_p"' + listed + b" AS " + query
     )
+
+
+def _renamed(error: bytes, by_name: ByName) -> bytes:
+    """Of an EXECUTE the client knows the name that it gave."""
+    fields = error[5:].replace(b'"__sqlsync_p"', b'"' + by_name.name + b'"')
+    return wire.message(b"E", fields)
 
 
 def undone(session: SessionCore) -> Script:

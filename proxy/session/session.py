@@ -25,6 +25,7 @@ from proxy.session.core import Portal, Prepared, SessionCore
 from proxy.session.effects import Script, SegmentFailed
 from proxy.session.extended import execute_script
 from proxy.session.facts import is_taken
+from proxy.session.runs import synced
 from proxy.session.strings import query_script
 from proxy.statements.model import Kind
 
@@ -130,7 +131,13 @@ class Session(SessionCore):
         try:
             yield from self.drained()
             # Nothing can be asked in a failed block: as if we had known that it has failed.
-            taken = not self.in_failed_block and (yield from is_taken(self, what, name))
+            # And a portal may have ended with the segment before.
+            known = name in (self.portals if what == b"P" else self.statements)
+            taken = False
+            if known and not self.in_failed_block:
+                taken = yield from is_taken(self, what, name)
+                if not self.segment_open:  # our question must not count as its first statement
+                    yield from synced(self)
         except SegmentFailed:
             return
         if not taken and what == b"S":

@@ -201,8 +201,8 @@ class _String:
         """A transaction command inside the string: our BEGIN must not show in what it does."""
         session, verb = self.session, statement.verb
         if self.hidden and verb is Verb.BEGIN:
-            self.hidden = False
             yield from self._plain(statement, drop=b"\0C25001\0")
+            self.hidden = False  # not where it failed, by an option that comes too late
             return
         nests = verb in (Verb.SAVEPOINT, Verb.RELEASE, Verb.ROLLBACK_TO)
         if self.hidden and (statement.chain or nests):

@@ -25,6 +25,8 @@ from sqlsync.cli.running import ExplainedSimulator, proxy, simulate, up, web, wo
 from sqlsync.cli.verifying import verify
 from sqlsync.errors import ConfigError, SqlsyncError
 
+_ENDS = (".", "!", "?", ":")
+
 app = typer.Typer(
     name="sqlsync",
     help="The books of QuickBooks Online and Xero companies as Postgres tables.",
@@ -89,7 +91,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(error: SqlsyncError, code: int) -> int:
-    return _say(" ".join(part for part in (error.message, error.hint) if part), code)
+    # What a server or the system said may end without a full stop.
+    said = error.message if error.message.rstrip().endswith(_ENDS) else f"{error.message}."
+    return _say(f"{said} {error.hint}" if error.hint else error.message, code)
 
 
 def _say(text: str, code: int) -> int:

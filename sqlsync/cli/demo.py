@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from sqlsync.app import connecting, databases
-from sqlsync.cli.background import background
+from sqlsync.cli.background import Background, background
 from sqlsync.cli.demo_check import DemoAddresses, run_checks
 from sqlsync.cli.options import child_environment, start
 from sqlsync.cli.people import set_up_user, user_url
@@ -25,9 +25,12 @@ from sqlsync.cli.progress import follow_backfill
 from sqlsync.cli.standing import find_connection
 from sqlsync.cli.supervisor import child_command
 from sqlsync.database import connect
-from sqlsync.settings import Address, load_settings
+from sqlsync.embedded import sweep_abandoned
+from sqlsync.errors import SqlsyncError
+from sqlsync.settings import Address, Settings, load_settings
 
 USER = "demo"
+PREFIX = "sqlsync-demo-"
 PROVIDERS = ("quickbooks", "xero")  # names of the connections and of their schemas, too
 CLIENT_ID, CLIENT_SECRET, SIGNED_WITH = "demo-client", "demo-secret", "demo-webhook-secret"
 # Customers and invoices: enough to look around in, few enough to be there soon.
@@ -48,17 +51,23 @@ def demo(
     """Runs everything on this machine, with simulated companies to read and write."""
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals())
-        directory = state_dir or Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="sqlsync-demo-"))
-        )
         if state_dir is None:
+            sweep_abandoned(f"{PREFIX}*/postgres")  # of demos that were killed
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX))
+            directory = Path(made)
             directory.chmod(0o711)  # ours; Postgres runs as another user below it when we are root
-        addresses = _start(stack, directory, config, check=check)
-        if check:
-            run_checks(addresses)
-            return
-        _print_invitation(addresses)
-        threading.Event().wait()
+        else:
+            directory = state_dir
+        try:
+            addresses = _start(stack, directory, config, check=check)
+            if check:
+                run_checks(addresses)
+                return
+            _print_invitation(addresses)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            _say("ending")
+            raise
 
 
 def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: bool) -> DemoAddresses:
@@ -72,8 +81,7 @@ def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: boo
         SQLSYNC_STATE_DIR=str(directory.absolute()),
         SQLSYNC_PROVIDERS__QUICKBOOKS__WEBHOOK_VERIFIER_TOKEN=SIGNED_WITH,
         SQLSYNC_PROVIDERS__XERO__WEBHOOK_KEY=SIGNED_WITH,
-        SQLSYNC_PROXY__LISTEN=_listen(settings.proxy.listen, any_port=check),
-        SQLSYNC_WEB__LISTEN=_listen(settings.web.listen, any_port=check),
+        **_listening(settings, any_port=check),
         **({"SQLSYNC_SYNC__POLL_ACTIVE_SECONDS": str(CHECK_POLL_SECONDS)} if check else {}),
     )
     for provider, company in simulated.items():
@@ -93,9 +101,9 @@ def _start(stack: ExitStack, directory: Path, config: Path | None, *, check: boo
             refresh_token=company.refresh_token,
         )
     _say("proxy, worker and web")
-    services = stack.enter_context(
-        background("up", child_command("up", config), child_environment(url))
-    )
+    if "level" not in settings.log.model_fields_set:
+        os.environ["SQLSYNC_LOG__LEVEL"] = "warning"  # the bars say how far it is
+    services = _services(stack, config, url, settings, any_port=check)
     with connect(url) as database:
         for provider in PROVIDERS:
             _say(f"backfill of {provider}")
@@ -135,6 +143,30 @@ def _simulated(stack: ExitStack, config: Path | None, url: str, provider: str) -
     else:
         company_id, refresh_token = ready["realm"], ready["refresh_token"]
     return _Simulated(f"http://{ready[provider]}", company_id, refresh_token)
+
+
+def _services(
+    stack: ExitStack, config: Path | None, url: str, settings: Settings, *, any_port: bool
+) -> Background:
+    """Proxy, web and worker. Another demo may have taken the addresses since we looked."""
+    command = child_command("up", config)
+    try:
+        return stack.enter_context(background("up", command, child_environment(url)))
+    except SqlsyncError:
+        listening = _listening(settings, any_port=any_port)
+        if listening.items() <= os.environ.items():
+            raise
+        os.environ.update(listening)
+        _say("an address was taken meanwhile; another is used")
+        return stack.enter_context(background("up", command, child_environment(url)))
+
+
+def _listening(settings: Settings, *, any_port: bool) -> dict[str, str]:
+    """Where proxy and web are to listen."""
+    return {
+        "SQLSYNC_PROXY__LISTEN": _listen(settings.proxy.listen, any_port=any_port),
+        "SQLSYNC_WEB__LISTEN": _listen(settings.web.listen, any_port=any_port),
+    }
 
 
 def _listen(wanted: Address, *, any_port: bool) -> str:

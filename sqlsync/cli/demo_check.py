@@ -81,5 +81,6 @@ class _Changes:
             company.send_webhooks_to(None, self.addresses.secret)
         made = [side.change_elsewhere() for side in self.sides]
         every = self.addresses.poll_seconds
-        seconds = wait_for(self.psql, made, every + 5)
+        # Three polls, and room for a busy machine: how long it took is told.
+        seconds = wait_for(self.psql, made, 3 * every + 15)
         return f"after {seconds:.2f} s, polled every {every:g} s"

@@ -49,11 +49,19 @@ MIRROR_SECONDS = 1.0  # how long a client that rolled back waits for the mirror 
 class Undone:
     """What came of taking writes back.
 
-    notices: what could not be undone. waiting: entries that stay `undoing` for now.
+    notices: what could not be undone. waiting: entries that stay `undoing` for now. held: those
+    that are not touched before a later write of their transaction, in doubt now, is settled.
     """
 
     notices: list[str] = field(default_factory=list)
     waiting: list[Entry] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[str]:
+        """What the client should know."""
+        later = [f"{past(entry)}; it will be undone after a later write" for entry in self.held]
+        return [*self.notices, *later]
 
 
 class Compensation:
@@ -78,9 +86,13 @@ class Compensation:
         forward: nobody is there to be told (after a crash); what cannot be undone at all then
         counts as done, and the mirror follows it. Otherwise it is parked, the mirror follows
         it just the same. mirror_seconds: how long to wait for the mirror; 0 while the client
-        itself holds the rows.
+        itself holds the rows. The newest must go first, so what a write in doubt came after is
+        left `acknowledged`; recovery comes back to it.
         """
         result = Undone()
+        followed = await self._journal.followed([e.id for e in entries]) if entries else set()
+        result.held = [entry for entry in entries if entry.id in followed]
+        entries = [entry for entry in entries if entry.id not in followed]
         reversible: list[Entry] = []
         for entry in entries:
             provider = await self._provider(entry, result)

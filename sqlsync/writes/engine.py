@@ -340,10 +340,10 @@ class WriteEngine:
         except (errors.Error, PoolTimeout) as problem:
             _log.error("a failed statement is taken back later: %s", problem)
             return
-        if done and not undone.notices:
+        if done and not undone.told:
             rows = "1 row" if len(done) == 1 else f"{len(done)} rows"
             _add_detail(error, f"{rows} of the statement had been written and were undone.")
-        for notice in undone.notices:
+        for notice in undone.told:
             _add_detail(error, notice)
 
     def _mirror_after_refusal(self, provider: Provider, schema_name: str, result: Sent) -> None:
@@ -402,7 +402,7 @@ class WriteEngine:
         try:
             if not await self._settlement.wait_ended(xid or (live.xid if live else None)):
                 return []
-            return (await self._settlement.close(transaction)).notices
+            return (await self._settlement.close(transaction)).told
         finally:
             self._live.pop(transaction, None)  # what is left open is recovery's
 
@@ -414,7 +414,7 @@ class WriteEngine:
         undone = await self._compensation.undo(
             [entry for entry in found if entry.state is State.ACKNOWLEDGED]
         )
-        return undone.notices
+        return undone.told
 
     # -- small things ----------------------------------------------------------------------
 

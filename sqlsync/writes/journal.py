@@ -286,6 +286,18 @@ class Journal:
             [transaction, self.owner],
         )
 
+    async def followed(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those of the entries after which their transaction did what is not known yet."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "select e.id from sqlsync.journal e where e.id = any(%s) and exists ("
+                " select from sqlsync.journal o where o.transaction_id = e.transaction_id"
+                " and o.connection_id = e.connection_id and o.seq > e.seq"
+                f" and o.state in {OPEN_SQL} and o.state in ('sent', 'in_doubt'))",
+                [list(ids)],
+            )
+            return {row[0] for row in await cursor.fetchall()}
+
     async def call(self, transaction: UUID, call_key: str) -> list[Entry]:
         """All entries that went out in this call, whatever became of them, in its order."""
         return await self._select(

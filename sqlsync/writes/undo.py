@@ -7,8 +7,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from schema.model import Catalog, ObjectSpec, Writable
+from schema.model import Catalog, ChildSpec, ColumnType, ObjectSpec, Writable
 from schema.rows import record_row, row_changes_to_fields
+from schema.values import column_value, member
 from sqlsync.providers.base import Record, Step, StepKind
 from sqlsync.writes.endings import inverse_of
 from sqlsync.writes.entry import Entry
@@ -16,12 +17,12 @@ from sqlsync.writes.lists import without_provider_rows
 from sqlsync.writes.plan import ACTIVE_COLUMN
 from sqlsync.writes.values import (
     MISSING,
+    Path,
     decode,
     encode,
     get_path,
     leaves,
     merge,
-    same,
     same_or_absent,
     set_path,
 )
@@ -100,11 +101,14 @@ def touched_since(
 
     Members that the write does not touch may differ: a payment changes an invoice's balance,
     and that is no reason to stop. ignore_row_keys: rows of lists are compared without their ids.
+    Values are compared as the columns hold them, for an answer to a write and a list may say the
+    same in other words: `2.0`, `"2.00"`; a member that is empty, or not there.
     """
-    keys = {child.path: child.key for child in spec.children if child.key and ignore_row_keys}
     for path, _ in leaves(fields):
-        one, other = (_comparable(spec, get_path(r, path), keys.get(path)) for r in (then, now))
-        if not same_or_absent(one, other):
+        one, other = (
+            _comparable(spec, path, get_path(r, path), keyless=ignore_row_keys) for r in (then, now)
+        )
+        if not _alike(one, other):
             return path
     return None
 
@@ -119,7 +123,8 @@ def restored_fields(
     """What to send so that the record is as it was before the write.
 
     That is every member the write touched, and every writable column that the provider changed
-    along with it (a due date that followed the date, a name that got a suffix).
+    along with it (a due date that followed the date, a name that got a suffix). What followed a
+    row that is written by a call of its own (a status that became PAID) goes back with the row.
     """
     was, became = record_row(spec, before.encode()), record_row(spec, answer.encode())
     followed = {
@@ -127,7 +132,8 @@ def restored_fields(
         for field in spec.fields
         if field.writable is Writable.ALWAYS
         and field.type.value != "jsonb"
-        and not same(was[field.column], became[field.column])
+        and not same_or_absent(was[field.column], became[field.column])
+        and not _written_row_by_row(spec).intersection(fields)
     }
     restored = row_changes_to_fields(spec, followed)
     record = decode(before)
@@ -155,18 +161,40 @@ def undo_from_json(spec: ObjectSpec, text: str) -> Step:
     return Step(StepKind(held["kind"]), spec, held["fields"], held["id"], base)
 
 
-def _comparable(spec: ObjectSpec, value: Any, key: str | None) -> Any:
-    if not isinstance(value, list):
+def _comparable(spec: ObjectSpec, path: Path, value: Any, *, keyless: bool) -> Any:
+    """A member as its column holds it, the rows of a list as those of its child table."""
+    child = next((c for c in spec.children if c.path == path), None)
+    if isinstance(value, list):
+        rows = without_provider_rows(spec, value)
+        return [_row(row, child, keyless=keyless) for row in rows]
+    field = next((f for f in spec.fields if f.path == path), None)
+    if field is None or field.type is ColumnType.JSONB or value is MISSING:
         return value
-    rows = without_provider_rows(spec, value)
-    if key is None:
-        return rows
-    return [
-        {name: member for name, member in row.items() if name != key}
-        if isinstance(row, Mapping)
-        else row
-        for row in rows
-    ]
+    return column_value(field.type, value)
+
+
+def _row(row: Any, child: ChildSpec | None, *, keyless: bool) -> Any:
+    if child is None or not isinstance(row, Mapping):
+        return row
+    found = {f.column: column_value(f.type, member(row, f.path)) for f in child.fields}
+    if child.key is not None and not keyless:
+        found["id"] = row.get(child.key)
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """The same, as far as both say it: one reading may show more than another."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_alike(one[name], other[name]) for name in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return same_or_absent(one, other)
+
+
+def _written_row_by_row(spec: ObjectSpec) -> set[str]:
+    """Lists whose rows have calls of their own (catalog: `list_calls`)."""
+    parts = spec.extra.get("list_calls", "").split(";")
+    return {part.partition(":")[0].strip() for part in parts}
 
 
 def _sendable(rows: list[Any], key: str | None, present: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """What ORMs write by themselves, and what clients do on tables that are not mirrored.
 
-SQLAlchemy with psycopg and asyncpg, and psql, are run always; Django, pg8000, psycopg2 and
-node's pg where they are installed, which the reason of a skip says.
+SQLAlchemy with psycopg and asyncpg, and psql, are run always; Django, pg8000, psycopg2, node's
+pg and Java's pgjdbc where they are installed, which the reason of a skip says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -264,6 +265,112 @@ const { Client } = require('pg'), assert = require('assert');
   assert.equal(all[3].value.rows[0].notes, 'two');
   await client.end();
 })().catch(error => { console.error(error); process.exit(1); });
+"""
+
+
+def test_jdbc_prepares_batches_and_rolls_back_as_it_does_by_itself(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """In each of its query modes: server-prepared with binary results, simple, with autosave."""
+    java, jar = shutil.which("java"), Path("/usr/share/java/postgresql.jar")
+    if java is None or not jar.exists():
+        pytest.skip("java with pgjdbc is not there: it was NOT tried through the proxy")
+    (tmp_path / "Jdbc.java").write_text(JDBC)
+    parts = urlsplit(stack.url)
+    url = f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}"
+    done = subprocess.run(
+        [
+            *(java, "-XX:TieredStopAtLevel=1", "-cp", str(jar), "Jdbc.java", url),
+            *(parts.username or "", unquote(parts.password or "")),
+        ],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["done"] * 3
+
+
+JDBC = """
+import java.sql.*;
+import java.util.*;
+
+public class Jdbc {
+  static Connection c;
+  static void is(Object found, Object wanted) {
+    if (!wanted.equals(found)) throw new IllegalStateException(found + " is not " + wanted);
+  }
+  static PreparedStatement with(String sql, String... values) throws SQLException {
+    PreparedStatement s = c.prepareStatement(sql);
+    for (int i = 0; i < values.length; i++) s.setString(i + 1, values[i]);
+    return s;
+  }
+  static String notes(String id) throws SQLException {
+    ResultSet r = with("select notes from customer where id = ?", id).executeQuery();
+    r.next();
+    return r.getString(1);
+  }
+  public static void main(String[] a) throws Exception {
+    String[] modes = {"prepareThreshold=2&binaryTransfer=true", "preferQueryMode=simple",
+        "reWriteBatchedInserts=true&autosave=always&prepareThreshold=-1"};
+    for (String mode : modes) {
+      c = DriverManager.getConnection(a[0] + "?" + mode, a[1], a[2]);
+      String tag = "jdbc " + UUID.randomUUID(), id;
+      PreparedStatement insert = c.prepareStatement(
+          "insert into customer (display_name) values (?)", new String[] {"id", "balance"});
+      insert.setString(1, tag);
+      insert.executeUpdate();
+      ResultSet keys = insert.getGeneratedKeys();
+      keys.next();
+      id = keys.getString(1);
+      is(keys.getBigDecimal(2).signum(), 0);
+      PreparedStatement set = c.prepareStatement("update customer set notes = ? where id = ?");
+      for (int i = 0; i < 4; i++) {
+        set.setString(1, "n" + i);
+        set.setString(2, id);
+        is(set.executeUpdate(), 1);
+        is(notes(id), "n" + i);
+      }
+      for (int i = 0; i < 3; i++) {
+        insert.setString(1, tag + " batch " + i);
+        insert.addBatch();
+      }
+      insert.executeBatch();
+      Set<String> made = new HashSet<>();
+      for (keys = insert.getGeneratedKeys(); keys.next();) made.add(keys.getString("id"));
+      is(made.size(), 3);
+      is(made.stream().anyMatch(k -> k.startsWith("new:")), false);
+      c.setAutoCommit(false);
+      set.setString(1, "kept");
+      is(set.executeUpdate(), 1);
+      Savepoint before = c.setSavepoint("s");
+      is(with("update customer set notes = 'undone' where id = ?", id).executeUpdate(), 1);
+      c.rollback(before);
+      before = c.setSavepoint("d");
+      try {
+        with("insert into customer (display_name) values (?)", tag).executeUpdate();
+        throw new IllegalStateException("a duplicate was taken");
+      } catch (SQLException e) {
+        is(e.getSQLState(), "23505");
+      }
+      c.rollback(before);
+      PreparedStatement all = c.prepareStatement("select id from customer");
+      all.setFetchSize(4);
+      int count = 0;
+      for (ResultSet r = all.executeQuery(); r.next(); count++) {}
+      is(count > 4, true);
+      c.commit();
+      is(notes(id), "kept");
+      c.rollback();
+      c.setAutoCommit(true);
+      is(with("delete from customer where display_name like ?", tag + "%").executeUpdate(), 4);
+      c.close();
+      System.out.println("done");
+    }
+  }
+}
 """
 
 

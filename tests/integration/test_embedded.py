@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sqlsync.database import connect, query_value
-from sqlsync.embedded import EmbeddedPostgres
+from sqlsync.embedded import EmbeddedPostgres, sweep_abandoned
 from sqlsync.embedded_binaries import NOBODY, Binaries, Demotion, find_binaries
 from sqlsync.errors import ConfigError, DatabaseUnavailable
 
@@ -225,6 +225,31 @@ def test_a_temporary_server_leaves_nothing_and_sweeps_what_a_killed_run_left() -
         directory = server.directory
         assert query_value(server.url(), "show fsync") == "off"
     assert not directory.exists()
+
+
+def test_what_a_killed_demo_left_is_swept_and_a_running_one_is_not() -> None:
+    script = (
+        "import sys, tempfile, pathlib\n"
+        "from sqlsync.embedded import EmbeddedPostgres\n"
+        "directory = pathlib.Path(tempfile.mkdtemp(prefix='sqlsync-swept-'))\n"
+        "directory.chmod(0o711)\n"
+        "with EmbeddedPostgres.under(directory):\n"
+        "    print(directory, flush=True)\n"
+        "    input()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    left = Path(process.stdout.readline().strip())
+    pid = int((left / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    sweep_abandoned("sqlsync-swept-*/postgres")
+    assert is_alive(pid)
+    process.kill()
+    process.communicate()
+    sweep_abandoned("sqlsync-swept-*/postgres")
+    until(lambda: not is_alive(pid))
+    assert not left.exists()
 
 
 def test_user_and_password_are_quoted_in_urls() -> None:

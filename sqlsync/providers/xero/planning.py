@@ -266,7 +266,10 @@ def _is_done(step: Step, calls: Calls, base: Json, now: Json) -> bool:
     """Whether the record shows already what the step wants: it was sent before, or by others."""
     if step.kind is StepKind.UPDATE:
         if any(member in calls.lists for member in step.fields):
-            return all(_same_rows(now.get(m), v, calls, m) for m, v in step.fields.items())
+            return all(
+                m in calls.lists and _same_rows(now.get(m), v, calls, m)
+                for m, v in step.fields.items()
+            )
         keys = {calls.id_member, calls.match_by, *calls.always}
         wanted = {
             name: value

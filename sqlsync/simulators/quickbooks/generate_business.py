@@ -15,6 +15,7 @@ from typing import Any
 from sqlsync.simulators.clock import PACIFIC
 from sqlsync.simulators.quickbooks import names, seeded
 from sqlsync.simulators.quickbooks.generate_lists import HISTORY_DAYS, doc_row, price_of
+from sqlsync.simulators.quickbooks.regions import region_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc, money
 
@@ -75,6 +76,11 @@ class _Entering:
 
     def __init__(self, books: Books, random: Random, calendar: Calendar, now: int) -> None:
         self.books = books
+        # What is bought is untaxed, which is said by the row in the US and by the form elsewhere.
+        is_us = books.country == "US"
+        self.tax_permille = region_of(books.country).tax_permille
+        self.untaxed_row: Doc = {"TaxCodeRef": {"value": "NON"}} if is_us else {}
+        self.untaxed_form: Doc = {} if is_us else {"GlobalTaxCalculation": "NotApplicable"}
         self.random = random
         self.calendar = calendar
         self.now = now
@@ -105,7 +111,8 @@ class _Entering:
             self.missing[item] = max(self.missing.get(item, 0), self.sold[item])
         seed_of_customer: seeded.CustomerSeed = customer.seed
         discount = (5, 10, 15)[int(draw() * 3)] if draw() < 0.08 else 0
-        tax = seeded.tax_cents(subtotal) if seed_of_customer.taxable and draw() < 0.6 else 0
+        is_taxed = seed_of_customer.taxable and draw() < 0.6
+        tax = seeded.tax_cents(subtotal, self.tax_permille) if is_taxed else 0
         due = self.calendar.texts[day + names.TERM_DAYS[seed_of_customer.term]]
         total = subtotal - seeded.discount_cents(subtotal, discount) + tax
         row = Row(
@@ -138,6 +145,7 @@ class _Entering:
             "CurrencyRef": self.books.home,
             "VendorRef": {"value": str(vendor.id), "name": vendor.name},
             "SalesTermRef": {"value": "3"},
+            **self.untaxed_form,
             "Line": lines,
         }
         row = doc_row(
@@ -169,6 +177,7 @@ class _Entering:
             "CurrencyRef": self.books.home,
             "CustomField": [],
             "VendorAddr": {"Line1": vendor.name, "Line2": address.get("Line1", "")},
+            **self.untaxed_form,
             "Line": lines,
         }
         doc_row(
@@ -209,7 +218,7 @@ class _Entering:
                         "ItemRef": {"value": str(item.id), "name": item.name},
                         "UnitPrice": price_of(cost),
                         "Qty": quantity,
-                        "TaxCodeRef": {"value": "NON"},
+                        **self.untaxed_row,
                     },
                 }
             )
@@ -225,7 +234,7 @@ class _Entering:
                     "AccountBasedExpenseLineDetail": {
                         "AccountRef": {"value": "60", "name": "Shipping"},
                         "BillableStatus": "NotBillable",
-                        "TaxCodeRef": {"value": "NON"},
+                        **self.untaxed_row,
                     },
                 }
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -15,6 +17,7 @@ from schema.loader import load_catalog
 from schema.model import Catalog
 from sqlsync.database import EnginePool, connect, engine_pool, sql
 from sqlsync.embedded import EmbeddedPostgres
+from sqlsync.simulators.recording import VARIABLE, append, line
 from sqlsync.vault import Vault, new_key
 
 
@@ -54,6 +57,14 @@ DROP = Reply(cut=-1)  # by identity: closes without a word
 Handler = Callable[[Seen], Awaitable[Reply]]
 
 
+def keep(seen: Seen) -> None:
+    """Written down as simulated services do it, so that it is checked in the same way."""
+    query = urlencode(seen.query).encode()
+    pairs = [(name.encode(), value.encode()) for name, value in seen.headers.items()]
+    scope = {"method": seen.method, "path": seen.path, "query_string": query, "headers": pairs}
+    append(Path(os.environ[VARIABLE]), line(scope, seen.body, None))
+
+
 class LoopbackServer:
     """Answers with `handler`; keeps what it saw in `seen`."""
 
@@ -77,6 +88,7 @@ class LoopbackServer:
                 query = {name: values[0] for name, values in parse_qs(place.query).items()}
                 seen = Seen(method, place.path, query, headers, body)
                 self.seen.append(seen)
+                keep(seen)
                 reply = await self.handler(seen)
                 if reply is DROP:
                     break

@@ -15,7 +15,7 @@ import asyncpg
 import psycopg
 import pytest
 from integration.proxy.conftest import since
-from integration.proxy.twins import Twins
+from integration.proxy.twins import B, Client, E, P, Q, S, Twins, message
 from psycopg.conninfo import conninfo_to_dict
 
 from sqlsync.embedded_binaries import find_binaries
@@ -149,13 +149,17 @@ def test_psycopg_cursors_and_copy(twins: Twins) -> None:
     same(twins, session)
 
 
+async def _asyncpg(conninfo: str) -> Any:
+    parts: Any = conninfo_to_dict(conninfo)
+    return await asyncpg.connect(
+        host=parts["host"], port=parts["port"], user=parts["user"],
+        password=parts["password"], database=parts["dbname"],
+    )  # fmt: skip
+
+
 def test_asyncpg(twins: Twins) -> None:
     async def talk(conninfo: str) -> Any:
-        parts: Any = conninfo_to_dict(conninfo)
-        connection = await asyncpg.connect(
-            host=parts["host"], port=parts["port"], user=parts["user"],
-            password=parts["password"], database=parts["dbname"],
-        )  # fmt: skip
+        connection = await _asyncpg(conninfo)
         found: list[Any] = []
 
         async def attempt(running: Any) -> Any:
@@ -207,6 +211,55 @@ def test_asyncpg(twins: Twins) -> None:
         return found
 
     same(twins, lambda conninfo: asyncio.run(talk(conninfo)))
+
+
+COPY_REFUSED = ("0A000", 'COPY into the mirrored table "vendor" is not supported')
+
+
+def test_copy_into_a_mirrored_table_is_refused_and_the_session_goes_on(twins: Twins) -> None:
+    """Whichever way the driver sends it; no row arrives, and INSERT is named as the way."""
+    twins.reset()
+    before = twins.contents(twins.direct)
+    data = message("d", b"Dell\n") + message("c", b"")
+    for statement in (
+        "copy vendor (display_name) from stdin",
+        "COPY books.vendor (display_name) FROM STDIN WITH (FORMAT csv, HEADER)",
+        "copy binary vendor from stdin",
+        "copy nameless (display_name) from stdin",
+    ):
+        with Client(twins.proxied) as client:
+            # sent ahead, as well as one after the other
+            for flight in (Q(statement) + data, P(statement) + B() + E() + data + S):
+                found = client.ask(flight)
+                assert [m[1]["C"] for m in found if m[0] == "E"] == ["0A000"], statement
+                assert found[-1] == ("Z", b"I")
+                assert client.ask(Q("select 1"))[-2:] == [("C", b"SELECT 1\0"), ("Z", b"I")]
+    with psycopg.connect(twins.proxied) as connection:
+        connection.execute("savepoint s")
+        with (
+            pytest.raises(psycopg.errors.FeatureNotSupported) as refused,
+            connection.cursor().copy("copy vendor (display_name) from stdin") as copy,
+        ):
+            copy.write_row(("Dell",))
+        assert (refused.value.sqlstate, refused.value.diag.message_primary) == COPY_REFUSED
+        assert "INSERT" in str(refused.value.diag.message_hint)
+        connection.execute("rollback to s")
+        assert connection.execute("select count(*) from vendor").fetchone() == (3,)
+    asyncio.run(_copied_by_asyncpg(twins.proxied))
+    assert twins.writer.calls == []
+    assert twins.contents(twins.direct) == before
+
+
+async def _copied_by_asyncpg(conninfo: str) -> None:
+    connection = await _asyncpg(conninfo)
+    try:
+        with pytest.raises(asyncpg.FeatureNotSupportedError, match="COPY into the mirrored"):
+            await connection.copy_records_to_table(
+                "vendor", records=[("Dell",)], columns=["display_name"]
+            )
+        assert await connection.fetchval("select 1") == 1
+    finally:
+        await connection.close()
 
 
 PSQL = [

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -259,3 +260,36 @@ def test_what_fails_inside_the_engine_reaches_the_client_as_an_error(twins: Twin
             assert found[-1] == ("Z", b"I")
     finally:
         twins.writer.execute = working  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_bug_in_the_proxy_ends_the_session_with_a_word_and_what_was_written_is_settled(
+    twins: Twins, block: bool
+) -> None:
+    """The engine answers with nothing a session could read."""
+    twins.reset()
+
+    async def broken(request: WriteRequest, cancel: CancelToken) -> WriteResult:
+        return None  # type: ignore[return-value]
+
+    working = twins.writer.execute
+    session = psycopg.connect(twins.proxied, autocommit=not block)
+    try:
+        if block:
+            session.execute("update vendor set phone = 'kept' where id = '1'")
+        twins.writer.execute = broken  # type: ignore[method-assign]
+        with pytest.raises(psycopg.Error, match="internal error") as told:
+            session.execute("update vendor set phone = 'lost' where id = '1'")
+        assert told.value.sqlstate == SqlsyncError.sqlstate
+    finally:
+        twins.writer.execute = working  # type: ignore[method-assign]
+        session.close()
+    phones = rows(twins.direct, "select phone from books.vendor where id = '1'")
+    assert phones[0][0] not in ("kept", "lost")
+    if block:
+        waited = time.monotonic() + 10
+        while not twins.writer.settled and time.monotonic() < waited:
+            time.sleep(0.01)
+        assert twins.writer.settled
+    with psycopg.connect(twins.proxied) as other:
+        assert other.execute("select 1").fetchone() == (1,)

@@ -278,6 +278,22 @@ SCRIPTS: dict[str, tuple[list[bytes], int | None]] = {
          + S, Q("savepoint s"), run(BROKEN) + S, P("rollback to s", "r") + P(BY_ID, "w") + S,
          B(name="r") + E() + B("8", "1", name="w") + E() + S, Q("commit")], 1,
     ),
+    "name of a failed parse": (
+        [P(BY_ID.replace("phone", "nothing"), "a") + S,
+         P("begin isolation level serializable", "a") + B(name="a") + E() + S,
+         Q("show transaction_isolation"), run(BY_ID, "9", "1") + S, Q("commit")], 1,
+    ),
+    "name of a portal that ended, sent ahead": (
+        [P(BY_ID) + B("9", "1", portal="p") + S + P("begin isolation level serializable")
+         + B(portal="p") + E("p") + S, Q("rollback")], 0,
+    ),
+    "execute with too few arguments": (
+        [P(RETURNING, "a") + S, Q("execute a"), run("execute a ('9')") + S, Q("select 1")], 0,
+    ),
+    "late option of a begin behind a write": (
+        [run(BY_ID, "9", "1") + run("begin isolation level serializable") + run("select 1") + S,
+         Q("select phone from vendor order by id")], 1,
+    ),
     "lock table behind a write": ([run(BY_ID, "9", "1") + run("lock table plain") + S], 1),
 }  # fmt: skip
 

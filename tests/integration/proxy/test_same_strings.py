@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from integration.proxy.twins import B, E, P, Q, S, Twins, run
+from integration.proxy.twins import B, Client, E, P, Q, S, Twins, run
 
 W1 = "update vendor set phone = '9' where id = '1'"
 W2 = "update vendor set phone = '8' where id = '2' returning phone"
@@ -30,6 +30,7 @@ STRINGS: list[tuple[str, int | None]] = [
     (f"begin read only; {W1}; commit", 0),
     (f"begin isolation level serializable; {W1}; show transaction_isolation; commit", 1),
     (f"{W1}; begin; begin; {W2}; commit", 2),
+    (f"{W1}; begin isolation level serializable; {W2}; commit", 1),
     (f"{W1}; commit; {W2}", 2),
     (f"{W1}; rollback; {W2}", 2),
     (f"{W1}; commit; {W2}; select 1/0", 2),
@@ -164,6 +165,34 @@ BLOCKS: dict[str, tuple[list[bytes], int | None]] = {
 def test_a_block_is_answered_as_by_postgres(twins: Twins, name: str) -> None:
     flights, calls = BLOCKS[name]
     twins.compare(*flights, calls=calls)
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [Q("prepare transaction 'x'"), run("prepare transaction 'x'") + S,
+     Q("select 1; prepare transaction 'x'")],
+    ids=["query", "extended", "in a string"],
+)  # fmt: skip
+def test_prepare_transaction_behind_a_write_is_refused_and_fails_the_block(
+    twins: Twins, prepare: bytes
+) -> None:
+    """Nobody would see how it ends. The write is settled as undone, and nothing stays prepared."""
+    twins.reset()
+    before = twins.contents(twins.direct)
+    with Client(twins.proxied) as client:
+        client.ask(Q("begin"))
+        client.ask(Q(W1))
+        found = client.ask(prepare)
+        assert [m[1]["C"] for m in found if m[0] == "E"] == ["0A000"]
+        if found[-1] == ("Z", b"E"):
+            assert [m[1]["C"] for m in client.ask(Q("select 1")) if m[0] == "E"] == ["25P02"]
+            found = client.ask(Q("commit"))
+            assert ("C", b"ROLLBACK\0") in found
+        assert found[-1] == ("Z", b"I")
+        shown = client.ask(Q("select count(*) from pg_prepared_xacts where gid = 'x'"))
+        assert ("D", [b"0"]) in shown
+    assert len(twins.writer.settled) == 1
+    assert twins.contents(twins.direct) == before
 
 
 USERS: list[tuple[str, str, int | None]] = [

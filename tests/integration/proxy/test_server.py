@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from proxy.door import DoorLimits
 from proxy.processes import supervise
 from proxy.server import bind, is_loopback
 from sqlsync.errors import ConfigError, SqlsyncError
@@ -24,6 +28,13 @@ def through(proxy: Any, url: str) -> dict[str, Any]:
     return own | {"autocommit": True, "connect_timeout": 10}
 
 
+def eventually(claim: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not claim():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.01)
+
+
 def test_a_stop_tells_the_clients_and_closes_the_door(start_proxy: Any, postgres_url: str) -> None:
     proxy = start_proxy()
     client = psycopg.connect(**through(proxy, postgres_url))
@@ -32,6 +43,37 @@ def test_a_stop_tells_the_clients_and_closes_the_door(start_proxy: Any, postgres
         client.execute("select 1")
     with pytest.raises(psycopg.OperationalError, match="Connection refused"):
         psycopg.connect(**through(proxy, postgres_url))
+
+
+def test_a_stop_does_not_wait_for_a_client_that_does_not_read(
+    start_proxy: Any, postgres_url: str, authority: Any
+) -> None:
+    proxy = start_proxy(tls=authority.files, limits=DoorLimits(goodbye_seconds=0.2))
+    client = psycopg.connect(**through(proxy, postgres_url) | {"sslmode": "require"})
+    proxy.stop()  # within 20 s; a TLS connection would wait 30 s for the client's own end
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        client.execute("select 1")
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "require"])
+def test_a_client_lost_before_it_has_read_a_long_answer_leaves_no_backend(
+    start_proxy: Any, postgres_url: str, authority: Any, sslmode: str
+) -> None:
+    proxy = start_proxy(tls=authority.files, tls_required=False)
+    client = psycopg.connect(**through(proxy, postgres_url) | {"sslmode": sslmode})
+    backend = client.info.backend_pid
+    client.pgconn.send_query(b"select repeat('x', 1000) from generate_series(1, 3000000)")
+    with psycopg.connect(postgres_url, autocommit=True) as watcher:
+
+        def state() -> Any:
+            query = "select wait_event from pg_stat_activity where pid = %s"
+            return watcher.execute(query, [backend]).fetchone()
+
+        eventually(lambda: state() == ("ClientWrite",))  # nobody reads, so nobody is read
+        with socket.socket(fileno=os.dup(client.pgconn.socket)) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # by a reset
+        eventually(lambda: state() is None)
 
 
 def test_tls_cannot_be_required_without_a_certificate(start_proxy: Any) -> None:

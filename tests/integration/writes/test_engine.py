@@ -409,6 +409,31 @@ async def test_an_outcome_that_stays_unknown_is_an_error_and_undone_later(world:
     assert any(ago is not None and ago >= 0 for ago in told)
 
 
+@pytest.mark.parametrize("to_savepoint", [False, True])
+async def test_what_came_before_a_write_in_doubt_is_undone_after_it(
+    world: Any, to_savepoint: bool
+) -> None:
+    client = await world.make_client()
+    await client.begin()
+    await client.session.execute("savepoint s")
+    await client.execute(await client.update("customer", "12", notes="first"))
+    world.books.lose_answers = 40
+    with pytest.raises(OutcomeUnknown):
+        await client.execute(await client.update("customer", "12", notes="second"))
+    if to_savepoint:
+        await client.session.execute("rollback to s")
+        told = await client.engine.undo(client.entries)
+        await client.session.execute("commit")
+        await client.engine.settle(client.transaction, client.xid)
+    else:
+        told = await client.rollback()
+    assert told == ["customer `12` was changed; it will be undone after a later write"]
+    world.books.lose_answers = 0
+    await world.until_states("undone", "undone")
+    assert world.books.records["customer", "12"]["Notes"] == "old"
+    await world.until_value("old", NOTES, "12")
+
+
 async def test_a_provider_that_is_down_is_no_doubt(world: Any) -> None:
     client = await world.make_client()
     await client.begin()

@@ -186,3 +186,46 @@ def test_keys_of_compensations_are_short_and_never_the_same() -> None:
         keys.append(next_key(later))
     assert len(set(keys)) == len(keys)
     assert max(map(len, keys)) <= 36
+
+
+XERO = load_catalog("xero")
+KEY = "c3a5f08d-1b96-47e2-8d40-5f6b92e7a3c1"
+
+
+def xero(kind: StepKind, table: str, fields: Any, before: Any, answer: Any, current: Any) -> Any:
+    made = entry(kind, fields, before, answer, table)
+    return decide_undo(XERO, made, Record(table, KEY, encode(current), None))
+
+
+def test_the_same_in_other_words_is_no_change_of_somebody_else() -> None:
+    """Xero's answer to a write and its list need not be the same text."""
+    line = {"Description": "x", "Quantity": Decimal("2.0"), "UnitAmount": 5, "ItemCode": ""}
+    answer = {
+        "InvoiceID": KEY,
+        "Date": "/Date(1793577600000+0000)/",
+        "CurrencyRate": Decimal("1.0"),
+        "LineItems": [{**line, "LineItemID": "a", "Tracking": []}],
+    }
+    shown = {"LineItemID": "a", "Description": "x", "Quantity": "2.0000", "UnitAmount": "5.00"}
+    current = {
+        "InvoiceID": KEY,
+        "Date": "/Date(1793577600000)/",
+        "CurrencyRate": "1.0000000000",
+        "LineItems": [{**shown, "FutureMember": 7}],
+    }
+    fields = {"Date": "2026-11-02", "CurrencyRate": 1, "LineItems": [line], "Reference": ""}
+    decision = xero(StepKind.CREATE, "invoice", fields, None, answer, current)
+    assert isinstance(decision, Undo) and decision.step.kind is not StepKind.UPDATE
+    current["LineItems"] = [{**shown, "Quantity": "3.0000"}]
+    decision = xero(StepKind.CREATE, "invoice", fields, None, answer, current)
+    assert isinstance(decision, Cannot) and "LineItems" in decision.reason
+
+
+def test_what_followed_an_allocation_goes_back_with_it() -> None:
+    """A note that is used up is PAID, and nobody can set that status."""
+    note = {"CreditNoteID": KEY, "Status": "AUTHORISED", "Reference": "", "Allocations": []}
+    row = {"AllocationID": "b", "Amount": 5, "Invoice": {"InvoiceID": KEY}}
+    answer = {"CreditNoteID": KEY, "Status": "PAID", "Allocations": [row]}
+    fields = {"Allocations": [{"Amount": 5, "Invoice": {"InvoiceID": KEY}}]}
+    decision = xero(StepKind.UPDATE, "credit_note", fields, note, answer, answer)
+    assert isinstance(decision, Undo) and decision.step.fields == {"Allocations": []}
