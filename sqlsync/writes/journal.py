@@ -287,14 +287,16 @@ class Journal:
         )
 
     async def followed(self, ids: Collection[UUID]) -> set[UUID]:
-        """Those of the entries after which their transaction did what is not known yet."""
+        """Those of the entries after which their transaction did what is not known yet, or what
+        is known by now and waits to be undone before them."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
                 "select e.id from sqlsync.journal e where e.id = any(%s) and exists ("
                 " select from sqlsync.journal o where o.transaction_id = e.transaction_id"
                 " and o.connection_id = e.connection_id and o.seq > e.seq"
-                f" and o.state in {OPEN_SQL} and o.state in ('sent', 'in_doubt'))",
-                [list(ids)],
+                f" and o.state in {OPEN_SQL} and (o.state in ('sent', 'in_doubt')"
+                "  or o.state in ('acknowledged', 'undoing') and not o.id = any(%s)))",
+                [list(ids), list(ids)],
             )
             return {row[0] for row in await cursor.fetchall()}
 
