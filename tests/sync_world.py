@@ -68,7 +68,7 @@ class World:
     async def value(self, query: str) -> Any:
         return (await self.rows(query))[0][0]
 
-    async def until(self, query: str, *, seconds: float = 20.0) -> None:
+    async def until(self, query: str, *, seconds: float = 40.0) -> None:
         """Waits until the query's first value is true."""
         try:
             async with asyncio.timeout(seconds):
@@ -90,7 +90,7 @@ class World:
                 f"never true: {query}\nobjects: {standing}\njobs: {jobs}\nsessions: {sessions}"
             ) from None
 
-    async def live(self, *, seconds: float = 30.0) -> None:
+    async def live(self, *, seconds: float = 60.0) -> None:
         await self.until(
             f"select state = 'live' from sqlsync.connection where id = {self.connection_id}",
             seconds=seconds,

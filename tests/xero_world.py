@@ -174,7 +174,7 @@ class Mirror:
         rows = await self.rows(query, *values)
         return rows[0][0] if rows else None
 
-    async def until(self, query: str, *, seconds: float = 20.0) -> None:
+    async def until(self, query: str, *, seconds: float = 40.0) -> None:
         """Waits until the query's first value is true."""
         try:
             async with asyncio.timeout(seconds):
@@ -254,7 +254,7 @@ class World(Mirror):
     providers: ProviderDirectory
     pool: EnginePool
 
-    async def live(self, *, seconds: float = 30.0) -> None:
+    async def live(self, *, seconds: float = 60.0) -> None:
         """Every object that is not switched off has been read."""
         await self.until(
             "select bool_and(state in ('live', 'paused')) and bool_or(state = 'live')"
