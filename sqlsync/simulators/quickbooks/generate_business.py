@@ -15,6 +15,7 @@ from typing import Any
 from sqlsync.simulators.clock import PACIFIC
 from sqlsync.simulators.quickbooks import names, seeded
 from sqlsync.simulators.quickbooks.generate_lists import HISTORY_DAYS, doc_row, price_of
+from sqlsync.simulators.quickbooks.regions import region_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import Doc, money
 
@@ -77,6 +78,7 @@ class _Entering:
         self.books = books
         # What is bought is untaxed, which is said by the row in the US and by the form elsewhere.
         is_us = books.country == "US"
+        self.tax_permille = region_of(books.country).tax_permille
         self.untaxed_row: Doc = {"TaxCodeRef": {"value": "NON"}} if is_us else {}
         self.untaxed_form: Doc = {} if is_us else {"GlobalTaxCalculation": "NotApplicable"}
         self.random = random
@@ -109,7 +111,8 @@ class _Entering:
             self.missing[item] = max(self.missing.get(item, 0), self.sold[item])
         seed_of_customer: seeded.CustomerSeed = customer.seed
         discount = (5, 10, 15)[int(draw() * 3)] if draw() < 0.08 else 0
-        tax = seeded.tax_cents(subtotal) if seed_of_customer.taxable and draw() < 0.6 else 0
+        is_taxed = seed_of_customer.taxable and draw() < 0.6
+        tax = seeded.tax_cents(subtotal, self.tax_permille) if is_taxed else 0
         due = self.calendar.texts[day + names.TERM_DAYS[seed_of_customer.term]]
         total = subtotal - seeded.discount_cents(subtotal, discount) + tax
         row = Row(

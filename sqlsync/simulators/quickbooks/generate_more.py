@@ -54,7 +54,7 @@ def add_more_lists(books: Books, at: int) -> None:
     for name, rate in (
         ("Exempt", 0),
         ("County", Decimal("1.5")),
-        (region.tax_code, Decimal("7.7")),
+        (region.tax_code, region.tax_percent),
     ):
         since = "2014-01-01T00:00:00-08:00"
         insert(

@@ -16,10 +16,11 @@ from sqlsync.simulators.quickbooks.names import (
     STREET,
     TERM_NAMES,
 )
+from sqlsync.simulators.quickbooks.regions import region_of
 from sqlsync.simulators.quickbooks.store import Books, Row
 from sqlsync.simulators.quickbooks.values import encode, money_text, timestamp
 
-TAX_CODE, TAX_RATE, TAX_PERMILLE = "2", "3", 77  # 7.7 percent, as the samples
+TAX_CODE, TAX_RATE = "2", "3"
 
 
 class CustomerSeed(NamedTuple):
@@ -179,7 +180,7 @@ def invoice_lines(books: Books, seed: InvoiceSeed) -> str:
             f'{{"TxnTaxCodeRef":{{"value":"{TAX_CODE}"}},"TotalTax":{money_text(seed.tax)},'
             f'"TaxLine":[{{"Amount":{money_text(seed.tax)},"DetailType":"TaxLineDetail",'
             f'"TaxLineDetail":{{"TaxRateRef":{{"value":"{TAX_RATE}"}},"PercentBased":true,'
-            f'"TaxPercent":7.7,"NetAmountTaxable":{money_text(subtotal)}}}}}]}}'
+            f'"TaxPercent":{region_of(books.country).tax_percent},"NetAmountTaxable":{money_text(subtotal)}}}}}]}}'
         )
     return f'"Line":[{",".join(parts)}],"TxnTaxDetail":{tax},'
 
@@ -189,8 +190,8 @@ def discount_cents(subtotal: int, percent: int) -> int:
     return (subtotal * percent + 50) // 100
 
 
-def tax_cents(subtotal: int) -> int:
-    return (subtotal * TAX_PERMILLE + 500) // 1000
+def tax_cents(subtotal: int, permille: int) -> int:
+    return (subtotal * permille + 500) // 1000
 
 
 def _invoice(books: Books, row: Row) -> str:

@@ -188,7 +188,7 @@ def test_automated_sales_tax_picks_the_code(make_world: Any, make_sale: Any) -> 
 
 
 class Abroad:
-    """A company in Australia: 7.7 percent under the code with id 2."""
+    """A company in Australia: 10 percent under the code with id 2."""
 
     def __init__(self, make_world: Any) -> None:
         self.world = make_world()
@@ -207,8 +207,8 @@ def test_outside_the_us_rows_name_their_code_and_amounts_are_net(
     line = make_sale(100, TaxCodeRef={"value": "2"})
     made = abroad.invoice(line, make_sale("0.55", TaxCodeRef={"value": "2"}))
     assert (made["GlobalTaxCalculation"], made["CurrencyRef"]["value"]) == ("TaxExcluded", "AUD")
-    assert made["TxnTaxDetail"]["TotalTax"] == Decimal("7.74")
-    assert made["TotalAmt"] == Decimal("108.29")
+    assert made["TxnTaxDetail"]["TotalTax"] == Decimal("10.06")
+    assert made["TotalAmt"] == Decimal("110.61")
     body = {"CustomerRef": {"value": "1"}, "Line": [make_sale(100)]}
     assert abroad.world.refusal("Invoice", **body) == "6000"
     american = make_sale(100, TaxCodeRef={"value": "TAX"})
@@ -221,19 +221,19 @@ def test_amounts_with_tax_in_them_are_taken_apart(make_world: Any, make_sale: An
     abroad = Abroad(make_world)
     code = {"TaxCodeRef": {"value": "2"}}
     made = abroad.invoice(
-        make_sale("107.70", **code, TaxInclusiveAmt="107.70"), GlobalTaxCalculation="TaxInclusive"
+        make_sale("110.00", **code, TaxInclusiveAmt="110.00"), GlobalTaxCalculation="TaxInclusive"
     )
     row = made["Line"][0]
     assert (row["Amount"], row["SalesItemLineDetail"]["TaxInclusiveAmt"]) == (
         100,
-        Decimal("107.7"),
+        Decimal("110.0"),
     )
     assert (made["TxnTaxDetail"]["TotalTax"], made["TotalAmt"]) == (
-        Decimal("7.7"),
-        Decimal("107.7"),
+        Decimal("10.0"),
+        Decimal("110.0"),
     )
     said = abroad.invoice(make_sale(100, **code), GlobalTaxCalculation="TaxInclusive")
-    assert said["Line"][0]["SalesItemLineDetail"]["TaxInclusiveAmt"] == Decimal("107.7")
+    assert said["Line"][0]["SalesItemLineDetail"]["TaxInclusiveAmt"] == Decimal("110.0")
 
 
 def test_bills_outside_the_us_are_taxed_by_their_rows(make_world: Any) -> None:
@@ -243,8 +243,8 @@ def test_bills_outside_the_us_are_taxed_by_their_rows(make_world: Any) -> None:
     line = {"Amount": 50, "DetailType": kind, kind: detail}
     bill = abroad.world.write("Bill", VendorRef={"value": "1"}, Line=[line])
     assert (bill["TxnTaxDetail"]["TotalTax"], bill["Balance"]) == (
-        Decimal("3.85"),
-        Decimal("53.85"),
+        Decimal("5.0"),
+        Decimal("55.0"),
     )
 
 
