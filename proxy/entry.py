@@ -81,6 +81,9 @@ class Entry:
         except DatabaseUnavailable as error:
             side.say_fatal("08006", error.message)
             return
+        except Exception as error:  # a bug must not leave a client waiting for ever
+            side.broke(error)
+            return
         if not side.is_wanted or transport.is_closing():
             transport.close()
             side.close()

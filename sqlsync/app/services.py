@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from datetime import timedelta
@@ -42,6 +43,10 @@ async def _serve_proxy(
             row_limit=settings.proxy.write_row_limit,
         )
         await writer.start()
+        # What start-up made stays. A full collection that looked through all of it (30 ms and
+        # more) would stop every client of the process meanwhile.
+        gc.collect()
+        gc.freeze()
         try:
             await serve(
                 settings.proxy,

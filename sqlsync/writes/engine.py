@@ -30,7 +30,7 @@ from sqlsync.errors import (
     SqlsyncError,
     StaleVersion,
 )
-from sqlsync.providers.base import Provider, Record, Tombstone
+from sqlsync.providers.base import Provider, Record, Step, Tombstone
 from sqlsync.writes.compensation import Compensation, past
 from sqlsync.writes.directory import Providers
 from sqlsync.writes.entry import Entry
@@ -46,7 +46,7 @@ from sqlsync.writes.settlement import Settlement
 from sqlsync.writes.tasks import stop
 from sqlsync.writes.transitions import State
 from sqlsync.writes.values import encode, storable
-from sqlsync.writes.words import prefix
+from sqlsync.writes.words import kept_notices, prefix
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -503,8 +503,14 @@ def _result(
         entries=tuple(payload.entries),
         payload=payload.to_json(),
         keys=keys,
-        notices=plan.notices,
+        notices=(*plan.notices, *kept_notices(provider.catalog, _answered(works))),
     )
+
+
+def _answered(works: Sequence[_Work]) -> list[tuple[Step, bytes]]:
+    return [
+        (work.planned.step, work.outcome.raw) for work in works if isinstance(work.outcome, Record)
+    ]
 
 
 __all__ = ["CancelToken", "WriteEngine"]

@@ -108,7 +108,7 @@ def touched_since(
         one, other = (
             _comparable(spec, path, get_path(r, path), keyless=ignore_row_keys) for r in (then, now)
         )
-        if not same_or_absent(one, other):
+        if not _alike(one, other):
             return path
     return None
 
@@ -169,27 +169,26 @@ def _comparable(spec: ObjectSpec, path: Path, value: Any, *, keyless: bool) -> A
         return [_row(row, child, keyless=keyless) for row in rows]
     field = next((f for f in spec.fields if f.path == path), None)
     if field is None or field.type is ColumnType.JSONB or value is MISSING:
-        return _without_nothing(value)
+        return value
     return column_value(field.type, value)
 
 
 def _row(row: Any, child: ChildSpec | None, *, keyless: bool) -> Any:
     if child is None or not isinstance(row, Mapping):
-        return _without_nothing(row)
+        return row
     found = {f.column: column_value(f.type, member(row, f.path)) for f in child.fields}
     if child.key is not None and not keyless:
         found["id"] = row.get(child.key)
-    return _without_nothing(found)
+    return found
 
 
-def _without_nothing(value: Any) -> Any:
-    """Without members that say nothing, all through."""
-    if isinstance(value, Mapping):
-        inner = {name: _without_nothing(part) for name, part in value.items()}
-        return {name: part for name, part in inner.items() if part not in (None, "", [], {})}
-    if isinstance(value, list):
-        return [_without_nothing(row) for row in value]
-    return value
+def _alike(one: Any, other: Any) -> bool:
+    """The same, as far as both say it: one reading may show more than another."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_alike(one[name], other[name]) for name in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return same_or_absent(one, other)
 
 
 def _written_row_by_row(spec: ObjectSpec) -> set[str]:

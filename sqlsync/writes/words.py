@@ -11,7 +11,7 @@ from typing import Any
 
 from schema.model import Catalog, DeleteMeans, ObjectSpec
 from sqlsync.providers.base import Step, StepKind
-from sqlsync.writes.values import decode, get_path
+from sqlsync.writes.values import decode, get_path, leaves, same, same_or_absent
 
 _NAMED_BY = ("display_name", "name", "doc_number", "fully_qualified_name")
 _NOTICES_ALONE = 5  # more of one kind are told in one line
@@ -67,6 +67,35 @@ def step_notices(
         for step in already_inactive
     )
     return tuple(notices)
+
+
+def kept_notices(catalog: Catalog, done: Iterable[tuple[Step, bytes]]) -> tuple[str, ...]:
+    """Says which columns a provider accepted and left as they were.
+
+    done: updates, with the record as the provider answered it. Members that a provider takes
+    for read-only are ignored, not refused, and which those are is not documented for all.
+    Source: Intuit, reference of each object.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    records: dict[tuple[str, str], str] = {}
+    for step, answer in done:
+        if step.kind is not StepKind.UPDATE or step.base is None:
+            continue
+        before, after = decode(step.base), decode(answer)
+        columns = {field.path: field.column for field in step.spec.fields}
+        for path, wanted in leaves(step.fields):
+            there = get_path(after, path)
+            if path not in columns or isinstance(wanted, list | dict) or wanted == "":
+                continue
+            if same(there, get_path(before, path)) and not same_or_absent(there, wanted):
+                key = (step.spec.table, columns[path])
+                found[key] += 1
+                records[key] = prefix(catalog, step.spec, step.id)
+    return tuple(
+        f"{records[table, column]}{f' and {count - 1} more' if count > 1 else ''}:"
+        f' {catalog.title} left "{column}" as it was'
+        for (table, column), count in found.items()
+    )
 
 
 # kind -> (done now, waits for COMMIT)

@@ -98,6 +98,12 @@ def test_psycopg_gets_standard_errors(stack: Stack) -> None:
         assert len(stack.simulator.records("Customer")) == before
         with pytest.raises(psycopg.errors.GeneratedAlways):
             connection.execute("update customer set balance = 1 where display_name = %s", [name])
+        for column in ("created_at", "updated_at"):  # which some ORMs fill by themselves
+            with pytest.raises(psycopg.errors.GeneratedAlways, match=column):
+                connection.execute(
+                    f"insert into customer (display_name, {column}) values (%s, now())",
+                    [Names.new()],
+                )
         with pytest.raises(psycopg.errors.NotNullViolation):
             connection.execute("insert into invoice (customer_id) values ('1')")
         assert connection.execute("select 1").fetchone() == (1,)

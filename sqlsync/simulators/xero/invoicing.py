@@ -21,7 +21,7 @@ from sqlsync.simulators.xero.fields import check
 from sqlsync.simulators.xero.lines import LineKind, build_lines, retaxed, totals_of
 from sqlsync.simulators.xero.problems import Invalid
 from sqlsync.simulators.xero.store import Key, Row, Standing
-from sqlsync.simulators.xero.values import ZERO, Doc, fold, read_date
+from sqlsync.simulators.xero.values import ZERO, Doc, fold, number, read_date
 
 FLOW = {
     "DRAFT": frozenset(("DRAFT", "SUBMITTED", "AUTHORISED", "DELETED")),
@@ -209,6 +209,9 @@ def _end(desk: Desk, table: str, row: Row, old: Doc, status: str) -> Row:
 
 def _filled(desk: Desk, table: str, body: Doc, old: Doc | None, status: str) -> Doc:
     """The document as it would be kept, without what is due."""
+    for name in ("RoundingAmount", "EnteredTotal"):
+        if number(body.get(name)):
+            raise Invalid(f"{name} can only be sent for organisations that have opted in to it.")
     approved = status in APPROVED
     kind = body.get("Type") or (old or {})["Type"]
     doc: Doc = {"Type": kind, "Status": status}

@@ -1,26 +1,8 @@
 // What the README of xero-node shows, done to a simulated organisation.
 // node node_xero.js BASE; prints one JSON object of what was found.
 'use strict'
-const http = require('http')
-const https = require('https')
-
 const [base] = process.argv.slice(2)
-const here = new URL(base)
-const HOSTS = ['identity.xero.com', 'api.xero.com']
-const real = https.request
-// Only the addresses are other ones: what is meant for Xero goes to this machine.
-https.request = function (given, options, callback) {
-  if (typeof options === 'function') [options, callback] = [{}, options]
-  const asked = typeof given === 'string' || given instanceof URL ? new URL(given) : given
-  const host = asked.hostname || asked.host
-  if (!HOSTS.includes(host)) return real.call(https, given, options, callback)
-  const path = asked.path || `${asked.pathname}${asked.search || ''}`
-  const rest = asked instanceof URL ? { ...options } : { ...asked, ...options }
-  for (const name of ['agent', 'agents', 'servername', 'nativeProtocols']) delete rest[name]
-  return http.request({
-    ...rest, protocol: 'http:', hostname: here.hostname, host: here.hostname, port: here.port, path
-  }, callback)
-}
+require('./node_elsewhere.js')(base)
 const { XeroClient } = require('xero-node')
 
 const found = {}

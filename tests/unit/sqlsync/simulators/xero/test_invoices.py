@@ -281,3 +281,13 @@ def test_history_tells_who_did_what(world: Any) -> None:
     assert [entry["Changes"] for entry in entries] == ["Note", "Paid", "Approved", "Created"]
     assert entries[0]["User"] == "System Generated"
     assert world.refused("PUT", path, {"HistoryRecords": [{"Details": "x" * 2501}]}).status == 400
+
+
+def test_rounding_is_for_organisations_that_opted_in(world: Any) -> None:
+    contact = {"ContactID": world.contact()["ContactID"]}
+    line = {"Description": "Tea", "Quantity": 1, "UnitAmount": 5, "AccountCode": "200"}
+    body = {"Type": "ACCREC", "Contact": contact, "LineItems": [line]}
+    for name in ("RoundingAmount", "EnteredTotal"):
+        [message] = world.refusal("PUT", "Invoices", {**body, name: "0.05"})
+        assert message.startswith(name) and "opted in" in message
+    assert world.put("Invoices", {**body, "RoundingAmount": 0})["Total"] == Decimal("5.75")
