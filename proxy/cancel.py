@@ -51,6 +51,10 @@ class Session(Protocol):
         """The proxy stops: FATAL 57P01 and close now, or after the write in flight."""
         ...
 
+    def give_up(self) -> None:
+        """Some time after `shut_down`: who has been told and does not read is not waited for."""
+        ...
+
 
 class CancelRegistry:
     """The sessions of this process and the keys by which they can be cancelled.

@@ -214,6 +214,10 @@ class ClientSide(Passage, asyncio.Protocol):
         if self.judge.session is None or not self.judge.session.owes_answers:
             self.say_stopping()
 
+    def give_up(self) -> None:
+        if self.is_closed and self.transport is not None:
+            self.transport.abort()
+
     # -- to either side ----------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:

@@ -28,6 +28,8 @@ from sqlsync.errors import ConfigError
 
 DRAIN_SECONDS = 60.0  # a write waits for its provider at most this long after a stop
 
+GOODBYE_SECONDS = 10.0  # a client that does not read its last words is given up after this
+
 T = TypeVar("T")
 OnReady = Callable[[str, int], None]
 
@@ -155,7 +157,13 @@ async def _drain(registry: CancelRegistry, seconds: float) -> None:
     for session in registry:
         session.shut_down()
     try:
-        await asyncio.wait_for(registry.emptied(), seconds)
+        async with asyncio.timeout(seconds):
+            try:
+                await asyncio.wait_for(registry.emptied(), GOODBYE_SECONDS)
+            except TimeoutError:
+                for session in registry:
+                    session.give_up()
+            await registry.emptied()
     except TimeoutError:
         log.error("%d sessions did not end in time", len(registry))
 

@@ -112,6 +112,9 @@ class Writing:
     def shut_down(self) -> None:
         raise AssertionError
 
+    def give_up(self) -> None:
+        raise AssertionError
+
 
 async def test_a_cancel_that_lands_in_another_process_reaches_the_owner(tmp_path: Path) -> None:
     nowhere = Upstream("127.0.0.1", 1)

@@ -28,6 +28,14 @@ def through(proxy: Any, url: str) -> dict[str, Any]:
     return own | {"autocommit": True, "connect_timeout": 10}
 
 
+LONG_ANSWER = b"select repeat('x', 1000) from generate_series(1, 3000000)"
+
+
+def waits_for(watcher: psycopg.Connection[Any], backend: int) -> Any:
+    query = "select wait_event from pg_stat_activity where pid = %s"
+    return watcher.execute(query, [backend]).fetchone()
+
+
 def eventually(claim: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not claim():
@@ -55,6 +63,21 @@ def test_a_stop_does_not_wait_for_a_client_that_does_not_read(
         client.execute("select 1")
 
 
+def test_a_stop_gives_up_a_client_that_leaves_a_long_answer_unread(
+    start_proxy: Any, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.GOODBYE_SECONDS", 0.2)
+    proxy = start_proxy()
+    client = psycopg.connect(**through(proxy, postgres_url))
+    backend = client.info.backend_pid
+    client.pgconn.send_query(LONG_ANSWER)
+    with psycopg.connect(postgres_url, autocommit=True) as watcher:
+        eventually(lambda: waits_for(watcher, backend) == ("ClientWrite",))
+        proxy.stop()  # within 20 s, not the 60 s that a write may take
+        eventually(lambda: waits_for(watcher, backend) is None)
+    client.close()
+
+
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
 def test_a_client_lost_before_it_has_read_a_long_answer_leaves_no_backend(
     start_proxy: Any, postgres_url: str, authority: Any, sslmode: str
@@ -62,18 +85,14 @@ def test_a_client_lost_before_it_has_read_a_long_answer_leaves_no_backend(
     proxy = start_proxy(tls=authority.files, tls_required=False)
     client = psycopg.connect(**through(proxy, postgres_url) | {"sslmode": sslmode})
     backend = client.info.backend_pid
-    client.pgconn.send_query(b"select repeat('x', 1000) from generate_series(1, 3000000)")
+    client.pgconn.send_query(LONG_ANSWER)
     with psycopg.connect(postgres_url, autocommit=True) as watcher:
-
-        def state() -> Any:
-            query = "select wait_event from pg_stat_activity where pid = %s"
-            return watcher.execute(query, [backend]).fetchone()
-
-        eventually(lambda: state() == ("ClientWrite",))  # nobody reads, so nobody is read
+        # Nobody reads, so nobody is read.
+        eventually(lambda: waits_for(watcher, backend) == ("ClientWrite",))
         with socket.socket(fileno=os.dup(client.pgconn.socket)) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()  # by a reset
-        eventually(lambda: state() is None)
+        eventually(lambda: waits_for(watcher, backend) is None)
 
 
 def test_tls_cannot_be_required_without_a_certificate(start_proxy: Any) -> None:
