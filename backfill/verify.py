@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from backfill.bookkeeping import ObjectRow, database_time, note_changes, object_rows
 from backfill.connections import Connection
+from backfill.verdicts import Fault, ObjectReport
 from backfill.windows import Suspicious, sweep_decision
 from schema.model import ObjectSpec
 from sqlsync.database import EngineConnection, sql
@@ -45,7 +46,6 @@ from sqlsync.providers.base import Provider, Record
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-NAMED = 1000  # faults of an object that are told one by one; all of them are counted
 NOTICED_BY = "verify"
 _IDS_AT_ONCE = 100
 _ATTEMPTS = 6  # to find a record and its row at rest
@@ -54,49 +54,6 @@ _PATIENCE_SECONDS = 300.0  # for the provider's limits, and while it cannot be r
 _OVERLAP = timedelta(minutes=2)  # a change can be stamped before it is shown
 
 OnProgress = Callable[[str, int, int | None], None]  # object, records compared, records in all
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """kind: missing (not mirrored) | extra (not at the provider) | different (in `fields`).
-
-    table: the object's, or a child table's whose rows belong to no record.
-    """
-
-    table: str
-    id: str
-    kind: str
-    fields: tuple[str, ...] = ()
-    repaired: bool = False
-
-
-@dataclass(slots=True)
-class ObjectReport:
-    """What came of one object. skipped: why it was not compared, or not to the end.
-
-    behind: records changed after the last poll, which the next one brings. faults: the first
-    NAMED of them.
-    """
-
-    table: str
-    compared: int = 0
-    missing: int = 0
-    extra: int = 0
-    different: int = 0
-    repaired: int = 0
-    behind: int = 0
-    skipped: str | None = None
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def found(self) -> int:
-        return self.missing + self.extra + self.different
-
-    def note(self, fault: Fault) -> None:
-        setattr(self, fault.kind, getattr(self, fault.kind) + 1)
-        self.repaired += fault.repaired
-        if len(self.faults) < NAMED:
-            self.faults.append(fault)
 
 
 async def verify(

@@ -151,7 +151,8 @@ class Attention:
         backend = self._side.backend
         session.status = backend.status
         self._side.judge.tell(session)
-        session.skipping |= backend.failed
+        # A Sync that is on its way has ended the segment that failed.
+        session.skipping |= backend.failed and not session.replies.due
         backend.failed = False
 
     def _look_upstream(self, session: Session) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 import httpx
 import msgspec
+from web_door import web_door
 
 from backfill.jobs import apply_job_schema
 from backfill.options import Engine, SyncOptions
@@ -29,7 +30,6 @@ from backfill.worker import run_worker
 from schema.codec import copy_encoder
 from schema.loader import load_catalog
 from schema.model import ObjectSpec
-from sqlsync.console.web import Web, run_web
 from sqlsync.database import EngineConnection, connect_engine, engine_pool
 from sqlsync.mirror.install import install
 from sqlsync.providers.connect import Connector
@@ -68,7 +68,7 @@ class World:
     async def value(self, query: str) -> Any:
         return (await self.rows(query))[0][0]
 
-    async def until(self, query: str, *, seconds: float = 20.0) -> None:
+    async def until(self, query: str, *, seconds: float = 40.0) -> None:
         """Waits until the query's first value is true."""
         try:
             async with asyncio.timeout(seconds):
@@ -90,7 +90,7 @@ class World:
                 f"never true: {query}\nobjects: {standing}\njobs: {jobs}\nsessions: {sessions}"
             ) from None
 
-    async def live(self, *, seconds: float = 30.0) -> None:
+    async def live(self, *, seconds: float = 60.0) -> None:
         await self.until(
             f"select state = 'live' from sqlsync.connection where id = {self.connection_id}",
             seconds=seconds,
@@ -242,38 +242,12 @@ async def working(world: World, **options: Any) -> AsyncIterator[Engine]:
 async def receiving(world: World) -> AsyncIterator[str]:
     """The web door; the simulator sends its webhooks there. Gives the door's address."""
 
-    class NoConsents:
-        async def begin(self, provider: str, name: str) -> str:
-            return ""
+    def is_theirs(body: bytes, headers: Mapping[str, str]) -> bool:
+        return is_signed(body, headers.get(SIGNATURE_HEADER), VERIFIER_TOKEN)
 
-        async def finish(self, provider: str, answer: Any) -> str:
-            return ""
-
-    stopping, ready = asyncio.Event(), asyncio.Queue[str]()
-    async with engine_pool(world.url) as pool:
-        web = Web(
-            pool,
-            {"quickbooks": lambda b, h: is_signed(b, h.get(SIGNATURE_HEADER), VERIFIER_TOKEN)},
-            NoConsents(),
-        )
-        serving = asyncio.create_task(
-            run_web(
-                web,
-                "127.0.0.1",
-                0,
-                stopping=stopping,
-                on_ready=lambda host, port: ready.put_nowait(f"http://{host}:{port}"),
-            )
-        )
-        try:
-            address = await asyncio.wait_for(ready.get(), 10)
-            await world.control(
-                "webhooks", url=f"{address}/webhooks/quickbooks", verifier_token=VERIFIER_TOKEN
-            )
-            yield address
-        finally:
-            stopping.set()
-            await serving
+    async with web_door(world.url, "quickbooks", is_theirs) as address:
+        await world.control("webhooks", url=address, verifier_token=VERIFIER_TOKEN)
+        yield address.removesuffix("/webhooks/quickbooks")
 
 
 @dataclass

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 
 import xero_openapi
 import xero_reading
+from web_door import web_door
 
 from backfill.jobs import apply_job_schema
 from backfill.options import Engine, SyncOptions
@@ -25,7 +26,6 @@ from backfill.worker import run_worker
 from schema.loader import load_catalog
 from schema.model import ObjectSpec
 from schema.rows import record_row
-from sqlsync.console.web import Web, run_web
 from sqlsync.database import EngineConnection, EnginePool, connect_engine, engine_pool
 from sqlsync.mirror.install import install
 from sqlsync.providers.connect import Connector
@@ -174,7 +174,7 @@ class Mirror:
         rows = await self.rows(query, *values)
         return rows[0][0] if rows else None
 
-    async def until(self, query: str, *, seconds: float = 20.0) -> None:
+    async def until(self, query: str, *, seconds: float = 40.0) -> None:
         """Waits until the query's first value is true."""
         try:
             async with asyncio.timeout(seconds):
@@ -254,7 +254,7 @@ class World(Mirror):
     providers: ProviderDirectory
     pool: EnginePool
 
-    async def live(self, *, seconds: float = 30.0) -> None:
+    async def live(self, *, seconds: float = 60.0) -> None:
         """Every object that is not switched off has been read."""
         await self.until(
             "select bool_and(state in ('live', 'paused')) and bool_or(state = 'live')"
@@ -356,30 +356,12 @@ async def working(world: World, **options: Any) -> AsyncIterator[Engine]:
 async def receiving(world: World) -> AsyncIterator[str]:
     """The web door; the organisation's deliveries go there. Gives the door's address."""
 
-    class NoConsents:
-        async def begin(self, provider: str, name: str) -> str:
-            return ""
+    def is_theirs(body: bytes, headers: Mapping[str, str]) -> bool:
+        return is_signed(body, headers.get(SIGNATURE_HEADER), SIGNING_KEY)
 
-        async def finish(self, provider: str, answer: Any) -> str:
-            return ""
-
-    stopping, ready = asyncio.Event(), asyncio.Queue[str]()
-    async with engine_pool(world.url) as pool:
-        verify = {"xero": lambda b, h: is_signed(b, h.get(SIGNATURE_HEADER), SIGNING_KEY)}
-        serving = asyncio.create_task(
-            run_web(
-                Web(pool, verify, NoConsents()),
-                "127.0.0.1",
-                0,
-                stopping=stopping,
-                on_ready=lambda host, port: ready.put_nowait(f"http://{host}:{port}"),
-            )
-        )
+    async with web_door(world.url, "xero", is_theirs) as address:
+        world.sim.webhooks(address, SIGNING_KEY)
         try:
-            address = await asyncio.wait_for(ready.get(), 10)
-            world.sim.webhooks(f"{address}/webhooks/xero", SIGNING_KEY)
-            yield address
+            yield address.removesuffix("/webhooks/xero")
         finally:
             world.sim.webhooks(None)
-            stopping.set()
-            await serving

@@ -12,7 +12,8 @@ from sqlsync.errors import ConfigError
 from sqlsync.settings import Settings
 
 if TYPE_CHECKING:
-    from backfill.verify import ObjectReport, OnProgress
+    from backfill.verdicts import ObjectReport
+    from backfill.verify import OnProgress
 
 
 def verify_connection(

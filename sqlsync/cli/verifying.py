@@ -25,7 +25,7 @@ from sqlsync.app import databases, verifying
 from sqlsync.cli.options import ConfigOption, start
 
 if TYPE_CHECKING:
-    from backfill.verify import ObjectReport
+    from backfill.verdicts import ObjectReport
 
 SHOWN = 20  # differences of an object told on a terminal; --json tells up to 1,000
 

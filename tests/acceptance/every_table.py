@@ -175,10 +175,10 @@ def script_of(writes: Writes) -> Script:
 
 
 def _lives_at_quickbooks(script: Script) -> None:
-    """A name leaves and comes back; a form is queued to be sent."""
-    one = "select min(id) as one from quickbooks.customer where active and balance = 0"
+    """A name comes back and leaves again; a form is queued to be sent."""
+    one = "select min(id) as one from quickbooks.customer where not active"
     script.step("customer chosen", one, r"\gset")
-    for what, active in (("made inactive", False), ("made active again", True)):
+    for what, active in (("made active again", True), ("made inactive", False)):
         where = {"id": Kept("one"), "active": not active}
         script.step(f"customer {what}", update("quickbooks.customer", {"active": active}, where))
     sending = {"email_status": "NeedToSend", "bill_email_address": "ada@mail.example"}

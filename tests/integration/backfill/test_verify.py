@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from backfill.connections import find_connection
-from backfill.verify import ObjectReport, verify
+from backfill.verdicts import ObjectReport
+from backfill.verify import verify
 from sqlsync.cli import run
 from sqlsync.database import connect_engine
 

@@ -16,7 +16,8 @@ import pytest
 from backfill.connections import find_connection
 from backfill.jobs import apply_job_schema
 from backfill.options import Engine, SyncOptions
-from backfill.verify import ObjectReport, verify
+from backfill.verdicts import ObjectReport
+from backfill.verify import verify
 from backfill.worker import run_worker
 from schema.loader import load_catalog
 from sqlsync.database import EngineConnection, connect_engine, engine_pool

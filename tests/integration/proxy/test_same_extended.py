@@ -325,6 +325,25 @@ def test_a_write_sent_after_the_segment_has_failed_is_dropped(twins: Twins) -> N
     assert len(twins.writer.calls) == 1
 
 
+def test_a_write_sent_right_behind_the_sync_of_a_failed_segment_is_carried_out(
+    twins: Twins,
+) -> None:
+    """The error has been seen, the Sync's ReadyForQuery not yet: what follows is not skipped."""
+    twins.reset()
+    answers = []
+    for conninfo in (twins.native, twins.proxied):
+        with Client(conninfo) as client:
+            seen = []
+            for write in (run(BY_ID, "9", "1") + S, Q("update vendor set phone = '8'")):
+                client.send(P("selec"))
+                seen += client.until_error()
+                seen += client.ask(S + write)
+            answers.append(seen)
+    native, proxied = answers
+    assert proxied == native
+    assert len(twins.writer.calls) == 2
+
+
 def test_an_execute_that_runs_an_execute_of_a_write_is_refused(twins: Twins) -> None:
     with Client(twins.proxied) as client:
         client.ask(P(BY_ID, "w") + P("execute w ('9', '1')", "x") + S)

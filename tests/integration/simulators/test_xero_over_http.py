@@ -528,6 +528,7 @@ def test_payments_and_credit_are_announced_by_their_documents(receiver: Receiver
         sent = {
             "Invoice": {"InvoiceID": invoice["InvoiceID"]},
             "Account": {"Code": "090"},
+            "Date": "2026-10-20",
             "Amount": 1,
         }
         assert sim.call("PUT", "/Payments", sent)[0] == 200
