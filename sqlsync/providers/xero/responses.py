@@ -54,6 +54,7 @@ PAUSES: Mapping[str, float] = {
     "minute": 60.0,
     "appminute": 20.0,
     "day": 3600.0,
+    "unsaid": 5.0,
 }
 # The texts of outages, in which nothing is carried out. Another 503 may have come half way.
 _OUTAGES = ("is offline", "is currently offline", "temporarily unavailable")
@@ -217,8 +218,14 @@ def limits_left(response: HttpResponse) -> tuple[int | None, int | None]:
 
 
 def limit_problem(response: HttpResponse) -> str:
-    """Which limit a 429 is about: concurrent, minute, day or appminute."""
+    """Which limit a 429 is about: concurrent, minute, day or appminute.
+
+    unsaid: neither that nor how long; then it is not the minute's or the day's, with which
+    Retry-After comes (reference section 7).
+    """
     said = response.headers.get("x-rate-limit-problem", "").lower()
+    if not said and not response.headers.get("retry-after"):
+        return "unsaid"
     for name, signs in (
         ("appminute", ("app",)),
         ("concurrent", ("concurren",)),

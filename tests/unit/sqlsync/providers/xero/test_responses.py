@@ -265,7 +265,8 @@ LIMITS = [
     ("concurrent", "", "concurrent", 1.0),
     ("Concurrency", "", "concurrent", 1.0),
     ("AppMinute", "", "appminute", 20.0),
-    ("", "", "minute", 60.0),
+    ("", "", "unsaid", 5.0),
+    ("", "27", "minute", 27.0),
     ("minute", "soon", "minute", 60.0),
 ]
 
