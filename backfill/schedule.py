@@ -5,6 +5,7 @@ Pure: the clock's time comes in. The leader's scheduler asks and enqueues; it de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,21 +68,27 @@ class Feed:
 _DAY_SECONDS = 86_400.0
 _SMALL_DAY, _LARGE_DAY = 1000, 5000  # calls a day; Xero, "Limits": Starter, Core and above
 _RESERVED = 0.2  # of a day's calls: for writes, webhooks and histories
+_UNLIMITED = 1.5  # of the first step: more than one poll, less than two
 _TOLD = 4  # an object that webhooks tell of is asked for so many times more rarely
 
 
 def feed_intervals(
-    feeds: Iterable[Feed], now: datetime, calls_left: int, pace: Pace
+    feeds: Iterable[Feed], now: datetime, calls_left: float, pace: Pace
 ) -> dict[str, timedelta]:
     """Returns how long after a poll each object is polled again, by table.
 
-    calls_left: of the day, as the provider told last. When its day ends is not known, so the
-    polls of a whole day never plan with more than what is left now, less the reserve: as it
-    goes down they become rarer, and it is never used up. Within that, an object that changes
-    often is asked often, and one that needs many calls rarely. Where there is plenty, nobody
-    is asked more often than the pace's first step says.
+    calls_left: inf where days are not limited: then an object with calls of its own is asked
+    with every second poll of a busy company, and polls that our writes ask for leave it out.
+    Otherwise what is left of the day, as the provider told last. When its day ends is not
+    known, so the polls of a whole day never plan with more than what is left now, less the
+    reserve: as it goes down they become rarer, and it is never used up. Within that, an object
+    that changes often is asked often, and one that needs many calls rarely. Where there is
+    plenty, nobody is asked more often than the pace's first step says.
     Source: Xero, "Limits"; reference/xero/README.md section 7.
     """
+    least = pace.steps[0][1]
+    if math.isinf(calls_left):
+        return {feed.table: least * _UNLIMITED for feed in feeds}
     wanted = {
         feed.table: poll_interval(now, feed.changed_at, pace)
         * max(feed.calls, 1)
@@ -92,7 +99,6 @@ def feed_intervals(
     planned = sum(costs[table] / every.total_seconds() for table, every in wanted.items())
     day = _SMALL_DAY if calls_left <= _SMALL_DAY else max(_LARGE_DAY, calls_left)
     allowed = max(calls_left - day * _RESERVED, 1.0) / _DAY_SECONDS
-    least = pace.steps[0][1]
     stretch = planned / allowed
     return {
         table: timedelta(seconds=max(least.total_seconds(), every.total_seconds() * stretch))
@@ -101,9 +107,9 @@ def feed_intervals(
 
 
 def feeds_due(
-    feeds: Iterable[Feed], now: datetime, calls_left: int | None, pace: Pace
+    feeds: Iterable[Feed], now: datetime, calls_left: float | None, pace: Pace
 ) -> list[str]:
-    """Returns the tables to ask for now. calls_left: None where days are not limited."""
+    """Returns the tables to ask for now. calls_left: None where the provider told nothing yet."""
     feeds = list(feeds)
     every = feed_intervals(feeds, now, _SMALL_DAY if calls_left is None else calls_left, pace)
     return [

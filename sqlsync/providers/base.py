@@ -213,9 +213,9 @@ class Provider(Protocol):
         """
         ...
 
-    def calls_left(self) -> int | None:
+    def calls_left(self) -> float | None:
         """What is left of the day's calls, as the provider told last; None where it told
-        nothing yet, or limits no days."""
+        nothing yet, inf where it limits no days."""
         ...
 
     @property

@@ -11,6 +11,7 @@ QuickBooks gives its answer after all.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -194,10 +195,15 @@ class QuickBooksProvider:
         return (await self._read(requests.count(self._company, spec), About(spec))).at
 
     def poll_calls(self, spec: ObjectSpec, rows: int) -> int:
-        return 0  # one call of CDC tells of all
+        return 1 if self._by_time(spec) else 0  # one call of CDC tells of all others
 
-    def calls_left(self) -> int | None:
-        return None
+    def calls_left(self) -> float | None:
+        return math.inf
+
+    def _by_time(self, spec: ObjectSpec) -> bool:
+        """Whether the feed does not know the object, or may pass over it in silence."""
+        unfed = spec.change_feed == "query" or spec.table in self._not_fed
+        return unfed or spec.extra.get("feed") == "unverified"
 
     async def report(self, spec: ReportSpec, parameters: Mapping[str, Any]) -> Report:
         request = reports.report(self._company, spec, parameters)
@@ -211,10 +217,9 @@ class QuickBooksProvider:
         if since < self._clock.now() - CDC_HORIZON + _HORIZON_MARGIN:
             raise _too_old(since)
         followed = [s for s in specs if s.change_feed == "cdc" and s.table not in self._not_fed]
-        asked = [s for s in specs if s.change_feed == "query" or s.table in self._not_fed]
         # Where the feed may pass over an object in silence, its records are asked for by time;
         # its deletions are the feed's, if it tells of them.
-        asked += [s for s in followed if s.extra.get("feed") == "unverified"]
+        asked = [s for s in specs if self._by_time(s)]
         by_time = {s.table for s in asked}
         parts: list[Changes] = []
         if followed:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -197,6 +198,18 @@ def test_what_was_just_read_and_what_shares_a_call_is_asked_at_once() -> None:
         "customer",
         "payment",
     ]
+
+
+def test_what_needs_calls_of_its_own_is_not_asked_with_every_poll_where_days_are_unlimited() -> (
+    None
+):
+    def due(seconds: float) -> list[str]:
+        asked = NOON - timedelta(seconds=seconds)
+        feeds = [Feed("invoice", 0, asked, NOON), Feed("tax_code", 1, asked, None)]
+        return feeds_due(feeds, NOON, math.inf, Pace())
+
+    assert due(1) == due(31) == ["invoice"]  # asked for by a write; the poll after
+    assert due(59) == ["invoice", "tax_code"]
 
 
 def test_a_payment_changes_what_it_pays_and_nothing_else() -> None:
