@@ -16,6 +16,7 @@ import pytest
 from backfill.connections import find_connection
 from backfill.jobs import apply_job_schema
 from backfill.options import Engine, SyncOptions
+from backfill.requests import request_poll
 from backfill.verdicts import ObjectReport
 from backfill.verify import verify
 from backfill.worker import run_worker
@@ -60,9 +61,8 @@ class Pair:
         found: list[Any] = []
         for _ in range(40):
             # Whoever leads may not have listened yet, so it is asked again.
-            await self.session.execute(
-                "select pg_notify('sqlsync_poll', id::text) from sqlsync.connection"
-            )
+            for connection_id in await self.value("select array_agg(id) from sqlsync.connection"):
+                await request_poll(self.session, connection_id)
             reports = await self.compared(name, *tables)
             found = [f for report in reports.values() for f in report.faults]
             behind = sum(report.behind for report in reports.values())
